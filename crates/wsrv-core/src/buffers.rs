@@ -1,0 +1,47 @@
+//! Buffers that a thread lends to whichever connection is awake, so that an idle connection holds none.
+//!
+//! Nothing is borrowed across an await: a buffer is moved out and moved back.
+
+use bytes::BytesMut;
+use std::cell::{Cell, RefCell};
+
+/// Size of a read buffer, and with it about the most that is read in one turn.
+pub(crate) const READ: usize = 64 * 1024;
+/// Size of a fresh buffer for small messages on their way out.
+const WRITE: usize = 4 * 1024;
+/// Write buffers that have grown past this are not kept.
+const WRITE_MAX: usize = 64 * 1024;
+/// Write buffers a thread keeps.
+const WRITE_KEPT: usize = 64;
+
+thread_local! {
+    static READ_BUFFER: Cell<Option<BytesMut>> = const { Cell::new(None) };
+    static WRITE_BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) fn take_read() -> BytesMut {
+    READ_BUFFER.take().unwrap_or_else(|| BytesMut::with_capacity(READ))
+}
+
+/// Takes a read buffer back, unless a message that somebody keeps still lies in it.
+pub(crate) fn give_read(mut buffer: BytesMut) {
+    buffer.clear();
+    if buffer.capacity() >= READ || buffer.try_reclaim(READ) {
+        READ_BUFFER.set(Some(buffer));
+    }
+}
+
+pub(crate) fn take_write() -> BytesMut {
+    WRITE_BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(WRITE))
+}
+
+pub(crate) fn give_write(mut buffer: BytesMut) {
+    buffer.clear();
+    if (WRITE / 2..=WRITE_MAX).contains(&buffer.capacity()) {
+        WRITE_BUFFERS.with_borrow_mut(|kept| {
+            if kept.len() < WRITE_KEPT {
+                kept.push(buffer);
+            }
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! What every layer's connection has in common.
+
+use crate::{AttributeStore, ConnectionId, Link, Reason, Wire};
+use std::net::SocketAddr;
+
+/// A connection as one layer sees it. Clones are cheap and work from any task or thread.
+///
+/// A decorated connection contains the lower one and hands out its [`Link`]; it does not dereference to it, so that
+/// nothing is sent past a layer by accident.
+pub trait Connection: Clone + Send + Sync + 'static {
+    /// The protocol at the bottom.
+    type Wire: Wire;
+    /// What arrives at this layer.
+    type Incoming: Send + 'static;
+    /// What a [`Group`](crate::Group) of such connections can be sent.
+    type Outgoing;
+
+    /// The connection below all layers. The only thing a decorator has to write, apart from `encode`.
+    fn link(&self) -> &Link<Self::Wire>;
+
+    /// Encodes a message once, for many connections.
+    fn encode(message: Self::Outgoing) -> <Self::Wire as Wire>::Prepared;
+
+    /// The connection's name in this process.
+    fn id(&self) -> ConnectionId {
+        self.link().id()
+    }
+
+    /// The peer's address, where it has one (a Unix socket's peer has none).
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.link().remote_addr()
+    }
+
+    /// What others have attached to this connection.
+    fn attributes(&self) -> &AttributeStore {
+        self.link().attributes()
+    }
+
+    /// Whether nobody has begun to close it, as far as is known here.
+    fn is_open(&self) -> bool {
+        self.link().is_open()
+    }
+
+    /// Asks for the connection to be closed, and returns at once. See [`Link::close`].
+    fn close(&self, reason: Reason) {
+        self.link().close(reason.into());
+    }
+
+    /// Ends the connection at once, without a goodbye. See [`Link::cut`].
+    fn cut(&self) {
+        self.link().cut();
+    }
+
+    /// Waits until the connection has begun to end. See [`Link::closed`].
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.link().closed()
+    }
+}

@@ -1,0 +1,67 @@
+//! The goodbye: what is queued, our close, the peer's close, the end of the stream.
+
+use super::End;
+use super::reader::Reader;
+use crate::{Closed, ClosedBy, Transmit, Wire};
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long the peer may take to end its stream after ours has ended. A socket that is closed with unread input
+/// answers with a reset, and a reset may overtake our goodbye on its way.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Closed {
+    let mut closed = end.closed();
+    let deadline = Instant::now() + reader.shared.limits.close_timeout;
+    let in_time = timeout_at(deadline, say_goodbye(&mut reader, end)).await;
+    closed.clean = in_time.unwrap_or(false);
+    if closed.by != ClosedBy::Cut {
+        let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
+    }
+    tracing::debug!(connection = %reader.shared.id(), %closed, clean = closed.clean, "connection closed");
+    closed
+}
+
+/// Sends what is queued and the goodbye, and waits for the peer's. True if both have said it.
+async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
+    let await_peer = {
+        let mut outbox = reader.shared.lock();
+        // A transport that was lost may still carry what is queued, if only the peer's half has ended; but there is
+        // nobody left to greet.
+        let await_peer = end.by != ClosedBy::Lost && outbox.encode(|sender, out| sender.close(&end.close, out));
+        outbox.finished = true;
+        await_peer
+    };
+    drained(reader).await;
+    match end.by {
+        ClosedBy::Peer => !reader.shared.lock().failed,
+        // What follows a protocol error cannot be understood.
+        ClosedBy::Protocol | ClosedBy::Lost | ClosedBy::Cut => false,
+        _ => await_peer && poll_fn(|cx| reader.poll_goodbye(cx)).await,
+    }
+}
+
+async fn drained<W: Wire>(reader: &mut Reader<W>) {
+    // The outbox is written when this turn ends; only then does its emptiness tell anything.
+    let mut first = true;
+    poll_fn(|_| {
+        let mut outbox = reader.shared.lock();
+        if !std::mem::take(&mut first) && outbox.is_empty() {
+            return Poll::Ready(());
+        }
+        outbox.driver_wants_empty = true;
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Ends our half of the stream and waits for the peer to end its own.
+async fn part<W: Wire>(reader: &mut Reader<W>) {
+    let shared = reader.shared.clone();
+    let ended = poll_fn(|cx| shared.lock().stream.poll_shutdown(cx)).await;
+    if ended.is_ok() {
+        poll_fn(|cx| reader.poll_end_of_stream(cx)).await;
+    }
+}

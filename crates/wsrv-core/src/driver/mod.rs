@@ -1,0 +1,322 @@
+//! The driver: one task per connection that reads, runs the handler's steps, and writes.
+//!
+//! Two futures, one inside the other. The outer one, `Drive`, owns the write side: before each poll it corks the
+//! outbox, afterwards it writes all that was sent meanwhile in one go. The inner one is the connection's life:
+//! `on_open`, messages one after the other, `on_close`, goodbye.
+
+// An `async fn` would keep its arguments in the future twice, and could not promise `Send` here.
+#![allow(clippy::manual_async_fn)]
+
+mod finish;
+mod reader;
+mod step;
+
+use crate::connections::Registration;
+use crate::link::Shared;
+use crate::stream::Stream;
+use crate::{
+    Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Reason, Verdict, Wire, batch,
+};
+use bytes::BytesMut;
+use pin_project_lite::pin_project;
+use reader::{Next, Reader};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use step::{Patience, Stepped};
+use tokio::net::TcpStream;
+
+/// A connection about to begin: a stream, and what shall happen on it.
+///
+/// ```
+/// # use wsrv_core::{Driver, Handler, lines::{Lines, LineConnection}};
+/// # use std::sync::Arc;
+/// # async fn example<H: Handler<LineConnection>>(stream: tokio::net::TcpStream, handler: Arc<H>) {
+/// let closed = Driver::tcp(stream, Lines::new(1024)).run(handler).await;
+/// println!("{closed}");
+/// # }
+/// ```
+pub struct Driver<W: Wire> {
+    stream: Stream,
+    wire: W,
+    received: BytesMut,
+    remote_addr: Option<SocketAddr>,
+    limits: Option<Arc<Limits>>,
+    connections: Option<Connections>,
+}
+
+impl<W: Wire> Driver<W> {
+    /// A connection over TCP. Sets `TCP_NODELAY`: the driver itself collects what belongs together, and waiting for
+    /// more only delays.
+    pub fn tcp(stream: TcpStream, wire: W) -> Self {
+        // Fails only if the peer is gone already, which the first read or write will tell.
+        let _ = stream.set_nodelay(true);
+        let remote_addr = stream.peer_addr().ok();
+        Driver::new(Stream::Tcp(stream), wire).remote_addr(remote_addr)
+    }
+
+    /// A connection over any other stream.
+    ///
+    /// Such a stream is only ever polled by this connection's own task, and counts as written when it is flushed.
+    pub fn io(stream: impl Io, wire: W) -> Self {
+        Driver::new(Stream::Other(Box::new(stream)), wire)
+    }
+
+    fn new(stream: Stream, wire: W) -> Self {
+        Driver { stream, wire, received: BytesMut::new(), remote_addr: None, limits: None, connections: None }
+    }
+
+    /// Bytes that were read from the stream already.
+    pub fn received(mut self, bytes: BytesMut) -> Self {
+        self.received = bytes;
+        self
+    }
+
+    /// The peer's address, if it is not the socket's: the one a trusted proxy tells. IPv4 addresses in IPv6 clothes
+    /// are undressed.
+    pub fn remote_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
+        self.remote_addr = addr.into().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+        self
+    }
+
+    /// Other bounds than the default ones; shared, because many connections have the same.
+    pub fn limits(mut self, limits: Arc<Limits>) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Counts the connection in, so that it can be closed together with all others.
+    pub fn tracked_by(mut self, connections: &Connections) -> Self {
+        self.connections = Some(connections.clone());
+        self
+    }
+
+    /// Runs the connection to its end. Spawn this: it is the connection's task.
+    ///
+    /// The future needs a tokio runtime with time enabled, and IO for TCP. It is ready when the closing handshake is
+    /// over and the stream closed, and tells how it went.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream at once; the handler's state is dropped and `on_close` does not run.
+    pub fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
+        let (receiver, sender, context) = self.wire.split();
+        let limits = self.limits.unwrap_or_default();
+        let shared = Shared::<W>::new(self.stream, sender, context, self.remote_addr, limits);
+        let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
+        let reader = Reader::new(shared.clone(), receiver, self.received);
+        Drive { shared, _registration: registration, inner: live(reader, handler) }
+    }
+}
+
+impl<W: Wire> std::fmt::Debug for Driver<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("remote_addr", &self.remote_addr).finish_non_exhaustive()
+    }
+}
+
+/// How a connection's life came to its end, before the goodbye.
+struct End<W: Wire> {
+    by: ClosedBy,
+    /// The goodbye to say; to one of the peer's, the same as answer.
+    close: W::Close,
+    /// What the peer broke, for `on_error`.
+    error: Option<Error>,
+}
+
+impl<W: Wire> End<W> {
+    fn new(by: ClosedBy, close: impl Into<W::Close>) -> Self {
+        End { by, close: close.into(), error: None }
+    }
+
+    fn closed(&self) -> Closed {
+        Closed { by: self.by, reason: W::reason(&self.close), clean: self.by == ClosedBy::Peer }
+    }
+}
+
+/// Runs one step of the handler. A macro, because a function that took the call and awaited it would keep the step's
+/// future twice. The call itself may panic too, where it is not an `async fn`.
+macro_rules! step {
+    ($reader:ident, $call:expr, $patience:expr) => {
+        match step::guarded(|| $call) {
+            Ok(step) => $reader.step(pin!(step), $patience).await,
+            Err(()) => Stepped::Panicked,
+        }
+    };
+}
+
+fn live<W: Wire, H: Handler<W::Connection>>(
+    mut reader: Reader<W>,
+    handler: Arc<H>,
+) -> impl Future<Output = Closed> + Send {
+    async move {
+        let conn = W::connection(Link(reader.shared.clone()));
+        let end = match step!(reader, handler.on_open(&conn), Patience::UntilEnd) {
+            Stepped::Done(Ok(mut state)) => {
+                let end = serve(&mut reader, &*handler, &conn, &mut state).await;
+                let closed = end.closed();
+                reader.shared.begin_end();
+                tracing::debug!(connection = %conn.id(), %closed, "connection ends");
+                // A panic in here changes nothing: the connection is being closed.
+                let _ = step!(reader, handler.on_close(&conn, state, closed), Patience::LastWords);
+                end
+            }
+            Stepped::Done(Err(error)) => {
+                tracing::debug!(connection = %conn.id(), %error, "refused by on_open");
+                End::new(ClosedBy::Handler, error.reason())
+            }
+            Stepped::Panicked => End::new(ClosedBy::Panic, Reason::Internal),
+            Stepped::Dropped => reader.take_end(),
+        };
+        // Boxed: the goodbye's room is not to lie idle in the task all its life.
+        Box::pin(finish::finish(reader, end)).await
+    }
+}
+
+/// The messages, one after the other, until something ends the connection.
+fn serve<W: Wire, H: Handler<W::Connection>>(
+    reader: &mut Reader<W>,
+    handler: &H,
+    conn: &W::Connection,
+    state: &mut H::State,
+) -> impl Future<Output = End<W>> + Send {
+    async move {
+        loop {
+            let next = poll_fn(|cx| {
+                let background = step::guarded(|| handler.poll_background(conn, state, cx));
+                match background {
+                    Ok(Poll::Pending) => reader.poll_next(cx).map(Event::Next),
+                    Ok(Poll::Ready(Ok(()))) => match reader.poll_next(cx) {
+                        Poll::Ready(next) => Poll::Ready(Event::Next(next)),
+                        Poll::Pending => {
+                            // There may be more to do; others get their turn first.
+                            cx.waker().wake_by_ref();
+                            Poll::Pending
+                        }
+                    },
+                    Ok(Poll::Ready(Err(error))) => Poll::Ready(Event::Failed(error)),
+                    Err(()) => Poll::Ready(Event::Panicked),
+                }
+            });
+            let message = match next.await {
+                Event::Next(Next::Found(found)) => reader.take(found),
+                Event::Next(Next::Stored) => reader.take_stored(),
+                Event::Next(Next::End) => {
+                    let mut end = reader.take_end();
+                    if let Some(error) = end.error.take() {
+                        // There is nothing to go on with, so the verdict does not matter.
+                        let _ = step!(reader, handler.on_error(conn, state, error), Patience::UntilEnd);
+                    }
+                    return end;
+                }
+                Event::Failed(error) => match judge(reader, handler, conn, state, error).await {
+                    Some(end) => return end,
+                    None => continue,
+                },
+                Event::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
+            };
+            let handled = step!(reader, handler.on_message(conn, state, message), Patience::UntilEnd);
+            match handled {
+                Stepped::Done(Ok(())) => {}
+                Stepped::Done(Err(error)) => {
+                    if let Some(end) = judge(reader, handler, conn, state, error).await {
+                        return end;
+                    }
+                }
+                Stepped::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
+                Stepped::Dropped => return reader.take_end(),
+            }
+        }
+    }
+}
+
+enum Event<F> {
+    Next(Next<F>),
+    Failed(Error),
+    Panicked,
+}
+
+/// Asks the handler what an error of its own means. `None`: go on.
+fn judge<W: Wire, H: Handler<W::Connection>>(
+    reader: &mut Reader<W>,
+    handler: &H,
+    conn: &W::Connection,
+    state: &mut H::State,
+    error: Error,
+) -> impl Future<Output = Option<End<W>>> + Send {
+    // Boxed: errors are rare, and their room is not to lie idle in the task.
+    Box::pin(async move {
+        tracing::debug!(connection = %reader.shared.id(), %error, "handler error");
+        match step!(reader, handler.on_error(conn, state, error), Patience::UntilEnd) {
+            Stepped::Done(Verdict::Continue) => None,
+            Stepped::Done(Verdict::Close(reason)) => Some(End::new(ClosedBy::Handler, reason)),
+            Stepped::Panicked => Some(End::new(ClosedBy::Panic, Reason::Internal)),
+            Stepped::Dropped => Some(reader.take_end()),
+        }
+    })
+}
+
+pin_project! {
+    /// The write side around the life of a connection. A struct, not an async block: that would hold `inner` twice.
+    struct Drive<W: Wire, F> {
+        shared: Arc<Shared<W>>,
+        _registration: Option<Registration>,
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<W: Wire, F: Future<Output = Closed>> Future for Drive<W, F> {
+    type Output = Closed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        let mut this = self.project();
+        loop {
+            let batch = batch::enter();
+            this.shared.cork(cx);
+            let ended = this.inner.as_mut().poll(cx);
+            // Own bytes first, then what was sent to others.
+            let again = this.shared.uncork(cx);
+            drop(batch);
+            if ended.is_ready() || !again {
+                return ended;
+            }
+        }
+    }
+}
+
+impl<W: Wire> Shared<W> {
+    /// From now on the connection is not open any more.
+    fn begin_end(&self) {
+        self.lock().ending();
+    }
+
+    fn cork(&self, cx: &Context<'_>) {
+        let mut outbox = self.lock();
+        outbox.corked = true;
+        if !outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            outbox.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Writes what the turn has collected. True: the inner future waits for what has just come true.
+    fn uncork(&self, cx: &mut Context<'_>) -> bool {
+        let mut outbox = self.lock();
+        outbox.corked = false;
+        let _ = outbox.poll_flush(cx);
+        let crowded = outbox.queued() > self.limits.outbox_soft;
+        let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut);
+        let again = (outbox.driver_wants_room && (!crowded || outbox.failed))
+            || (outbox.driver_wants_empty && outbox.is_empty());
+        if again {
+            outbox.driver_wants_room = false;
+            outbox.driver_wants_empty = false;
+        }
+        self.attention.store(crowded || ending || outbox.failed, Ordering::Release);
+        self.unlock_and_wake(outbox);
+        again
+    }
+}

@@ -1,0 +1,171 @@
+//! Many connections that are sent the same.
+
+use crate::{Connection, ConnectionId, SendError, Wire};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A set of connections that get the same messages. Clones are the same group.
+///
+/// A message is encoded once, whatever the number of members. Sending never waits: a member whose outbox is full
+/// meets its own [`SlowPeer`](crate::SlowPeer) policy and holds nobody up. Joining and leaving do not wait for a
+/// send either: that works on the list as it was when it began.
+pub struct Group<C: Connection>(Arc<Mutex<Members<C>>>);
+
+struct Members<C> {
+    /// Copied only when it changes while a send goes through it.
+    list: Arc<Vec<C>>,
+    places: HashMap<ConnectionId, Place>,
+}
+
+struct Place {
+    index: usize,
+    memberships: usize,
+}
+
+/// How a message to a group fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Members whose outbox has taken it.
+    pub sent: usize,
+    /// Members whose outbox was full: they did not get it, or were closed, as their policy says.
+    pub full: usize,
+}
+
+impl<C: Connection> Group<C> {
+    /// An empty group.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes `conn` a member for as long as the membership lives: keep that in the handler's state. Who joins twice
+    /// still gets each message once, and leaves with the last membership.
+    #[must_use = "dropping the membership leaves the group"]
+    pub fn join(&self, conn: &C) -> Membership<C> {
+        let mut members = self.lock();
+        let next = members.list.len();
+        let place = members.places.entry(conn.id()).or_insert(Place { index: next, memberships: 0 });
+        place.memberships += 1;
+        if place.memberships == 1 {
+            Arc::make_mut(&mut members.list).push(conn.clone());
+        }
+        Membership { group: self.clone(), id: conn.id() }
+    }
+
+    /// Sends `message` to all members.
+    pub fn send(&self, message: impl Into<C::Outgoing>) -> Delivery {
+        self.send_to(message.into(), |_| true)
+    }
+
+    /// Sends `message` to the members that `wanted` chooses.
+    pub fn send_filtered(&self, message: impl Into<C::Outgoing>, wanted: impl FnMut(&C) -> bool) -> Delivery {
+        self.send_to(message.into(), wanted)
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.lock().list.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `conn` is a member.
+    pub fn contains(&self, conn: &C) -> bool {
+        self.lock().places.contains_key(&conn.id())
+    }
+
+    /// The members at this moment.
+    pub fn members(&self) -> Arc<Vec<C>> {
+        self.lock().list.clone()
+    }
+
+    fn send_to(&self, message: C::Outgoing, mut wanted: impl FnMut(&C) -> bool) -> Delivery {
+        let members = self.members();
+        let mut delivery = Delivery::default();
+        if members.is_empty() {
+            return delivery;
+        }
+        let prepared: <C::Wire as Wire>::Prepared = C::encode(message);
+        for member in members.iter().filter(|member| wanted(member)) {
+            match member.link().try_send_prepared(&prepared) {
+                Ok(()) => delivery.sent += 1,
+                Err(SendError::Full) => delivery.full += 1,
+                // About to leave the group.
+                Err(_) => {}
+            }
+        }
+        delivery
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members<C>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Connection> Default for Group<C> {
+    fn default() -> Self {
+        Group(Arc::new(Mutex::new(Members { list: Arc::default(), places: HashMap::new() })))
+    }
+}
+
+impl<C: Connection> Clone for Group<C> {
+    fn clone(&self) -> Self {
+        Group(self.0.clone())
+    }
+}
+
+impl<C: Connection> fmt::Debug for Group<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("members", &self.len()).finish()
+    }
+}
+
+/// A connection's place in a [`Group`]. Dropping it leaves the group.
+pub struct Membership<C: Connection> {
+    group: Group<C>,
+    id: ConnectionId,
+}
+
+impl<C: Connection> Membership<C> {
+    /// The group.
+    pub fn group(&self) -> &Group<C> {
+        &self.group
+    }
+
+    /// Sends `message` to all members but this one.
+    pub fn send_to_others(&self, message: impl Into<C::Outgoing>) -> Delivery {
+        self.group.send_to(message.into(), |member| member.id() != self.id)
+    }
+}
+
+impl<C: Connection> Drop for Membership<C> {
+    fn drop(&mut self) {
+        let mut guard = self.group.lock();
+        let members = &mut *guard;
+        let Some(place) = members.places.get_mut(&self.id) else { return };
+        place.memberships -= 1;
+        if place.memberships > 0 {
+            return;
+        }
+        let index = place.index;
+        members.places.remove(&self.id);
+        let list = Arc::make_mut(&mut members.list);
+        let left = list.swap_remove(index);
+        if let Some(moved) = list.get(index).and_then(|moved| members.places.get_mut(&moved.id())) {
+            moved.index = index;
+        }
+        drop(guard);
+        // Outside the lock: it may be the last handle of its connection.
+        drop(left);
+    }
+}
+
+impl<C: Connection> fmt::Debug for Membership<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("id", &self.id).field("group", &self.group).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! The bounds of one connection.
+
+use std::time::Duration;
+
+/// What a send that does not wait does to a peer whose outbox is full.
+///
+/// (The third policy, waiting, is [`send().await`](crate::Link::send): it waits for room whatever is set here.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowPeer {
+    /// The new message is dropped and the sender told so.
+    DropNewest,
+    /// The new message is dropped and the connection closed with [`Reason::Policy`](crate::Reason::Policy). What
+    /// was queued before is still written, as far as the peer reads it within [`Limits::close_timeout`].
+    Close,
+}
+
+/// The bounds of one connection. All have finite defaults.
+///
+/// Message and frame sizes are the wire's business and bounded there.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes waiting to be written above which the connection is not read any more until the peer has taken some.
+    /// Default 256 KiB.
+    pub outbox_soft: usize,
+    /// Bytes waiting to be written from which on no further message is taken. A message is taken whole while less
+    /// than this waits, so at most this and one message are held. Default 1 MiB.
+    pub outbox: usize,
+    /// What happens to a peer at that limit when somebody sends without waiting. Default [`SlowPeer::Close`].
+    pub slow_peer: SlowPeer,
+    /// Messages received ahead while the handler is busy with an earlier one. Default 4. Each may be as large as
+    /// the wire's message limit; none is taken beyond 64 KiB.
+    pub backlog: usize,
+    /// How long the closing handshake may take, from our goodbye (or the answer to the peer's) to the end of the
+    /// transport. Also how long a handler step that is still running when the connection ends may go on before it
+    /// is dropped. Default 5 s.
+    pub close_timeout: Duration,
+    /// How long `on_close` may take before it is dropped. Default 5 s.
+    pub on_close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            outbox_soft: 256 * 1024,
+            outbox: 1024 * 1024,
+            slow_peer: SlowPeer::Close,
+            backlog: 4,
+            close_timeout: Duration::from_secs(5),
+            on_close_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The cheap, cloneable handle at the bottom of every connection.
+
+use crate::batch::{self, Flush};
+use crate::outbox::{Outbox, Waiting, Wish};
+use crate::stream::Stream;
+use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// What all handles of one connection and its driver share.
+pub(crate) struct Shared<W: Wire> {
+    id: ConnectionId,
+    remote_addr: Option<SocketAddr>,
+    pub(crate) limits: Arc<Limits>,
+    context: W::Context,
+    attributes: AttributeStore,
+    /// The driver must look into the outbox before it goes on. Set and cleared under the outbox's lock.
+    pub(crate) attention: AtomicBool,
+    outbox: Mutex<Outbox<W>>,
+}
+
+impl<W: Wire> Shared<W> {
+    pub(crate) fn new(
+        stream: Stream,
+        sender: W::Sender,
+        context: W::Context,
+        remote_addr: Option<SocketAddr>,
+        limits: Arc<Limits>,
+    ) -> Arc<Self> {
+        Arc::new(Shared {
+            id: ConnectionId::next(),
+            remote_addr,
+            limits,
+            context,
+            attributes: AttributeStore::default(),
+            attention: AtomicBool::new(false),
+            outbox: Mutex::new(Outbox::new(sender, stream)),
+        })
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Outbox<W>> {
+        // Nothing of an outbox is half done when an encoder panics: at worst a frame is cut, and the panicking
+        // connection is closed anyway.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the lock back, and wakes those who wait for room or for the end if it has come.
+    pub(crate) fn unlock_and_wake(&self, mut outbox: MutexGuard<'_, Outbox<W>>) {
+        let over = outbox.finished || outbox.failed || outbox.ending.is_some();
+        let waiting = match outbox.waiting {
+            Some(_) if over || outbox.queued() <= self.limits.outbox_soft.min(self.limits.outbox / 2) => {
+                outbox.waiting.take()
+            }
+            _ => None,
+        };
+        drop(outbox);
+        for (_, waker) in waiting.into_iter().flat_map(|waiting| *waiting) {
+            waker.wake();
+        }
+    }
+
+    /// Tells the driver to look into the outbox.
+    fn alert(&self, outbox: MutexGuard<'_, Outbox<W>>) {
+        self.attention.store(true, Ordering::Release);
+        outbox.wake_driver();
+        self.unlock_and_wake(outbox);
+    }
+
+    /// After something was encoded: who writes it, and when.
+    fn encoded(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
+        if outbox.queued() > self.limits.outbox_soft {
+            self.attention.store(true, Ordering::Release);
+        }
+        if outbox.corked {
+            // The driver's turn writes. Only a large cork goes out before.
+            if outbox.cork_is_full() {
+                outbox.try_flush();
+            }
+            return;
+        }
+        match batch::current() {
+            Some(batch) if outbox.dirty == Some(batch) => {}
+            Some(batch) => {
+                outbox.dirty = Some(batch);
+                drop(outbox);
+                batch::add(self.clone());
+            }
+            None => {
+                outbox.try_flush();
+                self.unlock_and_wake(outbox);
+            }
+        }
+    }
+}
+
+impl<W: Wire> Flush for Shared<W> {
+    fn flush_after_batch(&self) {
+        let mut outbox = self.lock();
+        outbox.dirty = None;
+        if !outbox.corked {
+            outbox.try_flush();
+        }
+        self.unlock_and_wake(outbox);
+    }
+}
+
+/// One connection, seen from below all layers: what every decorated connection contains.
+///
+/// Clones are cheap and work from any task or thread, before, during and after the connection's life. Of two sends
+/// to one connection, the one that happens before the other reaches the wire first, whichever threads they are on.
+pub struct Link<W: Wire>(pub(crate) Arc<Shared<W>>);
+
+impl<W: Wire> Clone for Link<W> {
+    fn clone(&self) -> Self {
+        Link(self.0.clone())
+    }
+}
+
+impl<W: Wire> Link<W> {
+    /// The connection's name in this process.
+    pub fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+
+    /// The peer's address, where it has one.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.0.remote_addr
+    }
+
+    /// What the wire knows since the connection began.
+    pub fn context(&self) -> &W::Context {
+        &self.0.context
+    }
+
+    /// What others have attached.
+    pub fn attributes(&self) -> &AttributeStore {
+        &self.0.attributes
+    }
+
+    /// The bounds of this connection.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Bytes that wait to be written to the peer.
+    pub fn queued(&self) -> usize {
+        self.0.lock().queued()
+    }
+
+    /// Whether nobody has begun to close the connection, as far as is known here.
+    pub fn is_open(&self) -> bool {
+        let outbox = self.0.lock();
+        !outbox.finished && !outbox.failed && outbox.ending.is_none()
+    }
+
+    /// The peer's goodbye, once it has arrived.
+    pub fn peer_close(&self) -> Option<W::Close> {
+        self.0.lock().ending.as_ref()?.from_peer.clone()
+    }
+
+    /// Encodes and sends at once, or not at all.
+    ///
+    /// `encode` is called under the outbox's lock, in wire order; it must be quick, must not touch the same
+    /// connection, and puts out a message whole or returns an error. From inside a handler the bytes leave at the end of the turn, together with all else it sent.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if [`Limits::outbox`] bytes wait already, in
+    /// which case [`Limits::slow_peer`] decides whether the connection goes on; what `encode` returns.
+    pub fn try_send<R>(
+        &self,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
+    ) -> Result<R, SendError> {
+        let mut outbox = self.0.lock();
+        if outbox.finished || outbox.failed {
+            return Err(SendError::Closed);
+        }
+        if outbox.queued() >= self.0.limits.outbox {
+            if self.0.limits.slow_peer == SlowPeer::Close {
+                self.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
+            }
+            return Err(SendError::Full);
+        }
+        let result = outbox.encode(encode)?;
+        self.0.encoded(outbox);
+        Ok(result)
+    }
+
+    /// Encodes and sends as soon as fewer than [`Limits::outbox`] bytes wait.
+    ///
+    /// A handler may wait for its own connection: the driver goes on writing meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if the connection is or gets closed; what `encode` returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
+    pub fn send<R: Send>(
+        &self,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+    ) -> impl Future<Output = Result<R, SendError>> + Send {
+        let mut place = Place { link: self, number: 0 };
+        let mut encode = Some(encode);
+        poll_fn(move |cx| {
+            let mut outbox = self.0.lock();
+            if outbox.finished || outbox.failed {
+                return Poll::Ready(Err(SendError::Closed));
+            }
+            if outbox.queued() >= self.0.limits.outbox {
+                place.keep(&mut outbox.waiting, cx.waker());
+                return Poll::Pending;
+            }
+            let encode = encode.take().expect("a future is not polled after it was ready");
+            let result = outbox.encode(encode)?;
+            self.0.encoded(outbox);
+            Poll::Ready(Ok(result))
+        })
+    }
+
+    /// Asks for the connection to be closed with `close`, and returns at once.
+    ///
+    /// What was sent before still goes out; then `on_close` runs and may send its last words; then the goodbye is
+    /// sent and, if the protocol has one, the closing handshake done. A handler step that is running goes on, for
+    /// [`Limits::close_timeout`] at most. Only the first call counts, and none after the peer has begun.
+    pub fn close(&self, close: W::Close) {
+        self.wish(self.0.lock(), ClosedBy::Local, close);
+    }
+
+    fn wish(&self, mut outbox: MutexGuard<'_, Outbox<W>>, by: ClosedBy, close: W::Close) {
+        let ending = outbox.ending();
+        if ending.wish.is_none() {
+            ending.wish = Some(Wish { by, close });
+            self.0.alert(outbox);
+        }
+    }
+
+    /// Ends the connection at once: a running handler step is dropped, `on_close` runs, nothing more is sent.
+    pub fn cut(&self) {
+        let mut outbox = self.0.lock();
+        outbox.ending().cut = true;
+        outbox.fail();
+        self.0.alert(outbox);
+    }
+
+    /// Waits until the connection has begun to end, from whichever side: a good thing to `select!` with in a handler
+    /// that takes long. Ready at once if it has.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send {
+        let mut place = Place { link: self, number: 0 };
+        poll_fn(move |cx: &mut Context<'_>| {
+            let mut outbox = self.0.lock();
+            if outbox.finished || outbox.failed || outbox.ending.is_some() {
+                return Poll::Ready(());
+            }
+            place.keep(&mut outbox.waiting, cx.waker());
+            Poll::Pending
+        })
+    }
+
+    /// Sends what was encoded once for many. Never waits.
+    pub(crate) fn try_send_prepared(&self, prepared: &W::Prepared) -> Result<(), SendError> {
+        self.try_send(|sender, out| {
+            sender.prepared(prepared, out);
+            Ok(())
+        })
+    }
+}
+
+/// Shows what is known about the connection, including what layers have attached.
+impl<W: Wire> fmt::Debug for Link<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("id", &self.0.id)
+            .field("remote_addr", &self.0.remote_addr)
+            .field("open", &self.is_open())
+            .field("queued", &self.queued())
+            .field("context", &self.0.context)
+            .field("attributes", &self.0.attributes)
+            .finish()
+    }
+}
+
+/// A future's place among those who wait on an outbox; given up when the future is dropped.
+struct Place<'a, W: Wire> {
+    link: &'a Link<W>,
+    number: u64,
+}
+
+impl<W: Wire> Place<'_, W> {
+    // Boxed because hardly anybody ever waits.
+    #[allow(clippy::box_collection)]
+    fn keep(&mut self, waiting: &mut Option<Box<Waiting>>, waker: &Waker) {
+        // Numbers are never used twice: a list that was woken is gone, and a place in it must not be taken for one
+        // in the next.
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let waiting = waiting.get_or_insert_default();
+        match waiting.iter_mut().find(|(number, _)| *number == self.number) {
+            Some((_, kept)) => kept.clone_from(waker),
+            None => {
+                self.number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                waiting.push((self.number, waker.clone()));
+            }
+        }
+    }
+}
+
+impl<W: Wire> Drop for Place<'_, W> {
+    fn drop(&mut self) {
+        if self.number > 0 {
+            let mut outbox = self.link.0.lock();
+            if let Some(waiting) = &mut outbox.waiting {
+                waiting.retain(|(number, _)| *number != self.number);
+            }
+        }
+    }
+}

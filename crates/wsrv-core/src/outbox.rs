@@ -1,0 +1,337 @@
+//! What waits to be written to one peer, and the stream it is written to.
+
+use crate::batch::BatchId;
+use crate::stream::Stream;
+use crate::{ClosedBy, Wire, buffers};
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+
+/// Payloads from this size on are queued as they are instead of being copied behind the messages before them.
+const SHARED: usize = 8 * 1024;
+/// A connection's turn does not collect more than this before it writes.
+const CORK: usize = 64 * 1024;
+/// Pieces given to one vectored write.
+const PIECES: usize = 16;
+
+/// Where a wire's sending half puts encoded bytes.
+#[derive(Debug)]
+pub struct Out<'a> {
+    queue: &'a mut Queue,
+}
+
+impl Out<'_> {
+    /// Appends a copy of `bytes`.
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        self.queue.tail().extend_from_slice(bytes);
+    }
+
+    /// Appends `bytes`, without copying them if they are large.
+    pub fn put_bytes(&mut self, bytes: Bytes) {
+        if bytes.len() < SHARED { self.put_slice(&bytes) } else { self.queue.push(bytes) }
+    }
+}
+
+/// Encoded bytes in wire order: shared pieces first, then the tail that small messages are copied to.
+#[derive(Debug, Default)]
+struct Queue {
+    // Boxed because nearly all connections never queue a piece: 8 bytes instead of 32.
+    #[allow(clippy::box_collection)]
+    pieces: Option<Box<VecDeque<Bytes>>>,
+    pieces_len: usize,
+    tail: BytesMut,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.pieces_len + self.tail.len()
+    }
+
+    fn tail(&mut self) -> &mut BytesMut {
+        if self.tail.capacity() == 0 {
+            self.tail = buffers::take_write();
+        }
+        &mut self.tail
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        let before = std::mem::take(&mut self.tail).freeze();
+        self.pieces_len += before.len() + bytes.len();
+        let pieces = self.pieces.get_or_insert_default();
+        pieces.extend([before, bytes].into_iter().filter(|piece| !piece.is_empty()));
+    }
+
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; PIECES]) -> usize {
+        let all = self.pieces.iter().flat_map(|pieces| pieces.iter()).map(|piece| &piece[..]);
+        let all = all.chain([&self.tail[..]].into_iter().filter(|tail| !tail.is_empty()));
+        let mut count = 0;
+        for (slot, bytes) in slices.iter_mut().zip(all) {
+            *slot = IoSlice::new(bytes);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(pieces) = &mut self.pieces {
+            let Some(front) = pieces.front_mut() else {
+                self.pieces = None;
+                break;
+            };
+            let step = written.min(front.len());
+            front.advance(step);
+            self.pieces_len -= step;
+            written -= step;
+            if !front.is_empty() {
+                return;
+            }
+            pieces.pop_front();
+        }
+        self.tail.advance(written);
+    }
+
+    fn clear(&mut self) {
+        self.pieces = None;
+        self.pieces_len = 0;
+        if self.tail.capacity() > 0 {
+            buffers::give_write(std::mem::take(&mut self.tail));
+        }
+    }
+}
+
+/// Someone asked for the end of the connection.
+#[derive(Debug)]
+pub(crate) struct Wish<W: Wire> {
+    pub(crate) by: ClosedBy,
+    pub(crate) close: W::Close,
+}
+
+/// How far the end of a connection has come. Allocated when it begins.
+#[derive(Debug)]
+pub(crate) struct Ending<W: Wire> {
+    /// `close` was called, or the policy for slow peers decided.
+    pub(crate) wish: Option<Wish<W>>,
+    /// `cut` was called.
+    pub(crate) cut: bool,
+    /// The peer's goodbye.
+    pub(crate) from_peer: Option<W::Close>,
+}
+
+impl<W: Wire> Default for Ending<W> {
+    fn default() -> Self {
+        Ending { wish: None, cut: false, from_peer: None }
+    }
+}
+
+pub(crate) struct Outbox<W: Wire> {
+    pub(crate) sender: W::Sender,
+    pub(crate) stream: Stream,
+    queue: Queue,
+    /// The latest answer to a signal that could not be queued because the socket is blocked; older ones are dropped.
+    answer: Option<Box<BytesMut>>,
+    /// The driver's.
+    pub(crate) waker: Option<Waker>,
+    /// Others that wait for room or for the end.
+    #[allow(clippy::box_collection)]
+    pub(crate) waiting: Option<Box<Waiting>>,
+    pub(crate) ending: Option<Box<Ending<W>>>,
+    /// The driver is being polled and will write when its turn ends; everybody else only appends.
+    pub(crate) corked: bool,
+    /// The socket has taken less than it was offered. The driver waits for it to be writable.
+    blocked: bool,
+    /// Written, but not flushed.
+    unflushed: bool,
+    /// The batch that is going to write this outbox out.
+    pub(crate) dirty: Option<BatchId>,
+    /// The goodbye is queued; nothing follows it.
+    pub(crate) finished: bool,
+    /// The transport failed, or the driver is gone. What is queued is dropped.
+    pub(crate) failed: bool,
+    /// The driver does not read on until there is room again.
+    pub(crate) driver_wants_room: bool,
+    /// The driver waits until everything is written and flushed.
+    pub(crate) driver_wants_empty: bool,
+}
+
+/// Wakers of those who wait on an outbox, each with a number by which its owner finds it again.
+pub(crate) type Waiting = Vec<(u64, Waker)>;
+
+impl<W: Wire> Outbox<W> {
+    pub(crate) fn new(sender: W::Sender, stream: Stream) -> Self {
+        Outbox {
+            sender,
+            stream,
+            queue: Queue::default(),
+            answer: None,
+            waker: None,
+            waiting: None,
+            ending: None,
+            corked: false,
+            blocked: false,
+            unflushed: false,
+            dirty: None,
+            finished: false,
+            failed: false,
+            driver_wants_room: false,
+            driver_wants_empty: false,
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn ending(&mut self) -> &mut Ending<W> {
+        self.ending.get_or_insert_default()
+    }
+
+    /// Lets the sending half encode behind all that was sent before.
+    pub(crate) fn encode<R>(&mut self, encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> R) -> R {
+        encode(&mut self.sender, &mut Out { queue: &mut self.queue })
+    }
+
+    /// Encodes the answer to a signal. While the socket is blocked, or more than `soft` bytes wait, only the latest
+    /// answer is kept: a peer that asks and does not read cannot make this side remember each question.
+    pub(crate) fn answer(&mut self, signal: W::Signal, soft: usize) {
+        use crate::Transmit;
+        if self.finished || self.failed {
+            return;
+        }
+        if !self.blocked && self.queue.len() <= soft {
+            return self.sender.answer(signal, &mut Out { queue: &mut self.queue });
+        }
+        let mut aside = Queue::default();
+        self.sender.answer(signal, &mut Out { queue: &mut aside });
+        let slot = self.answer.get_or_insert_default();
+        slot.clear();
+        slot.extend_from_slice(&aside.tail);
+        aside.clear();
+    }
+
+    /// Whether a turn has collected so much that it should be written now.
+    pub(crate) fn cork_is_full(&self) -> bool {
+        self.queue.len() > CORK && !self.blocked
+    }
+
+    /// Whether everything was written and flushed (or never will be).
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failed || (self.queue.len() == 0 && !self.unflushed && self.answer.is_none())
+    }
+
+    /// Writes what the socket takes now, in anybody's turn. If something is left, the driver is woken to wait.
+    pub(crate) fn try_flush(&mut self) {
+        if self.blocked {
+            return;
+        }
+        while self.queue.len() > 0 && !self.failed {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let count = self.queue.slices(&mut slices);
+            match self.stream.try_write(&slices[..count]) {
+                Some(Ok(written)) if written > 0 => self.queue.advance(written),
+                Some(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return self.wake_driver();
+                }
+                Some(_) => self.fail(),
+                None => return self.wake_driver(),
+            }
+        }
+        self.done_writing();
+    }
+
+    /// Writes in the driver's own turn. Pending if something is left; the driver is then woken when it can go on.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.failed {
+            if self.queue.len() == 0 {
+                let Some(answer) = self.answer.take() else { break };
+                self.queue.tail().extend_from_slice(&answer);
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let count = self.queue.slices(&mut slices);
+            match self.stream.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.fail(),
+                Poll::Ready(Ok(written)) => {
+                    self.unflushed = true;
+                    self.queue.advance(written);
+                }
+                Poll::Pending => {
+                    self.blocked = true;
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.blocked = false;
+        if self.unflushed && !self.failed {
+            match self.stream.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => self.fail(),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        self.done_writing();
+        Poll::Ready(())
+    }
+
+    /// An empty queue keeps no buffer.
+    fn done_writing(&mut self) {
+        if self.queue.len() == 0 {
+            self.queue.clear();
+        }
+    }
+
+    /// The transport is of no more use.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
+        self.unflushed = false;
+        self.answer = None;
+        self.queue.clear();
+        self.wake_driver();
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(queue: &Queue) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let count = queue.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+
+    #[test]
+    fn small_and_large_pieces_keep_their_order_and_are_counted() {
+        let mut queue = Queue::default();
+        let large = Bytes::from(vec![b'L'; SHARED]);
+        let mut out = Out { queue: &mut queue };
+        out.put_slice(b"one");
+        out.put_bytes(large.clone());
+        out.put_bytes(Bytes::from_static(b"two"));
+        out.put_slice(b"three");
+        let expected = [&b"one"[..], &large, b"twothree"].concat();
+        assert_eq!(contents(&queue), expected);
+        assert_eq!(queue.len(), expected.len());
+        for cut in [1, 2, 4000, 4195, 4] {
+            let before = contents(&queue);
+            queue.advance(cut);
+            assert_eq!(contents(&queue), before[cut..]);
+            assert_eq!(queue.len(), before.len() - cut);
+        }
+    }
+
+    #[test]
+    fn a_large_piece_is_not_copied() {
+        let mut queue = Queue::default();
+        let large = Bytes::from(vec![b'L'; SHARED]);
+        Out { queue: &mut queue }.put_bytes(large.clone());
+        assert_eq!(queue.pieces.unwrap()[0].as_ptr(), large.as_ptr());
+    }
+}
