@@ -1,0 +1,226 @@
+//! A request head, kept small.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
+
+use super::reader::HeadError;
+use super::tokens;
+
+/// The head of a request: what a client said before it became a connection.
+///
+/// It is made to be kept as long as the connection: the bytes as they came, and an index of eight bytes per header
+/// line. [`to_parts`](Self::to_parts) unfolds it into the types of the `http` crate, which take several times the
+/// memory.
+///
+/// `Debug` shows neither the query nor the values of headers that may hold secrets.
+#[derive(Clone)]
+pub struct RequestHead {
+    raw: Bytes,
+    method: Method,
+    target: Range<u16>,
+    version: Version,
+    fields: Box<[Field]>,
+}
+
+/// Where a header line's name and value lie.
+#[derive(Clone)]
+struct Field {
+    name: Range<u16>,
+    value: Range<u16>,
+}
+
+impl RequestHead {
+    /// Parses a head whose extent and number of header lines are known.
+    pub(super) fn parse(raw: &[u8], lines: usize) -> Result<Self, HeadError> {
+        let mut headers = vec![httparse::EMPTY_HEADER; lines];
+        let mut request = httparse::Request::new(&mut headers);
+        let parsed = request.parse(raw).map_err(|error| match error {
+            httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::MalformedHeader,
+            httparse::Error::NewLine => HeadError::MalformedLineEnd,
+            httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
+            httparse::Error::Version => HeadError::UnsupportedVersion,
+            _ => HeadError::MalformedRequestLine,
+        })?;
+        let (httparse::Status::Complete(_), Some(method), Some(target), Some(version)) =
+            (parsed, request.method, request.path, request.version)
+        else {
+            return Err(HeadError::MalformedRequestLine);
+        };
+        // Checked here, so that `to_parts` need not fail.
+        if target.parse::<Uri>().is_err() {
+            return Err(HeadError::MalformedTarget);
+        }
+        Ok(Self {
+            method: Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::MalformedRequestLine)?,
+            target: position(raw, target.as_bytes())?,
+            version: if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
+            fields: request
+                .headers
+                .iter()
+                .map(|field| {
+                    Ok(Field {
+                        name: position(raw, field.name.as_bytes())?,
+                        value: position(raw, field.value.trim_ascii())?,
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+            raw: Bytes::copy_from_slice(raw),
+        })
+    }
+
+    /// The head as it came, up to and including the empty line that ends it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The method, such as `GET`. Methods are case-sensitive.
+    pub fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    /// The request target as it came: `/path?query`, or a whole URI.
+    pub fn target(&self) -> &str {
+        self.text(&self.target)
+    }
+
+    /// The target's path without the query, percent-encoded as it came.
+    ///
+    /// Of a whole URI only the path, at least `/`. Targets of other forms (`*`, or `host:port` of a `CONNECT`) are
+    /// given as they are.
+    pub fn path(&self) -> &str {
+        let (_, rest) = self.split_target();
+        let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+        if path.is_empty() { "/" } else { path }
+    }
+
+    /// The target's query without the question mark, percent-encoded as it came; `None` if there is no question mark.
+    pub fn query(&self) -> Option<&str> {
+        let (_, rest) = self.split_target();
+        let rest = &rest[..rest.find('#').unwrap_or(rest.len())];
+        rest.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The host, with its port if one was given: from a target that is a whole URI, else the `Host` header, if there
+    /// is exactly one.
+    pub fn host(&self) -> Option<&str> {
+        if let (Some(authority), _) = self.split_target() {
+            return Some(authority);
+        }
+        let mut hosts = self.headers("host");
+        let host = hosts.next()?;
+        if hosts.next().is_some() { None } else { std::str::from_utf8(host).ok() }
+    }
+
+    /// HTTP/1.1 or HTTP/1.0.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The value of the first header line of this name, upper or lower case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers(name).next()
+    }
+
+    /// The value of the first header line of this name, if it is ASCII or other UTF-8.
+    pub fn header_str(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.header(name)?).ok()
+    }
+
+    /// The values of all header lines of this name, upper or lower case, in their order.
+    pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All header lines in their order: names as they came, values without the blanks around them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|field| (self.text(&field.name), self.bytes(&field.value)))
+    }
+
+    /// Whether the request asks to become a WebSocket: `websocket` is among the elements of `Upgrade`. If it may, is
+    /// for [`check`](super::check) to say.
+    pub fn is_upgrade(&self) -> bool {
+        tokens::has_element(self.headers("upgrade"), "websocket")
+    }
+
+    /// The head in the types of the `http` crate, freshly made.
+    pub fn to_parts(&self) -> request::Parts {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in self.iter() {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+                headers.append(name, value);
+            }
+        }
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = self.method.clone();
+        // `parse` has seen that it is a URI.
+        parts.uri = self.target().parse().unwrap_or_default();
+        parts.version = self.version;
+        parts.headers = headers;
+        parts
+    }
+
+    /// The authority, if the target is a whole URI, and what follows it.
+    fn split_target(&self) -> (Option<&str>, &str) {
+        let target = self.target();
+        match target.split_once("://") {
+            Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => {
+                let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+                (Some(authority), rest)
+            }
+            _ => (None, target),
+        }
+    }
+
+    fn bytes(&self, range: &Range<u16>) -> &[u8] {
+        self.raw.get(usize::from(range.start)..usize::from(range.end)).unwrap_or_default()
+    }
+
+    fn text(&self, range: &Range<u16>) -> &str {
+        std::str::from_utf8(self.bytes(range)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("query", &self.query().map(|_| format_args!("(hidden)")))
+            .field("version", &self.version)
+            .field("headers", &Headers(self))
+            .finish()
+    }
+}
+
+/// The header lines without their secrets.
+struct Headers<'h>(&'h RequestHead);
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sec-websocket-key"];
+        let mut map = f.debug_map();
+        for (name, value) in self.0.iter() {
+            if SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+                map.entry(&name, &format_args!("(hidden)"));
+            } else {
+                map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
+            }
+        }
+        map.finish()
+    }
+}
+
+/// Where `part`, a piece of `whole`, lies in it.
+fn position(whole: &[u8], part: &[u8]) -> Result<Range<u16>, HeadError> {
+    if part.is_empty() {
+        return Ok(0..0);
+    }
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    match (u16::try_from(start), u16::try_from(start.wrapping_add(part.len()))) {
+        (Ok(start), Ok(end)) => Ok(start..end),
+        _ => Err(HeadError::TooLarge),
+    }
+}

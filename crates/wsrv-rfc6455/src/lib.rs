@@ -1,0 +1,32 @@
+#![cfg_attr(feature = "handshake", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "handshake"),
+    doc = "Bytes become WebSocket messages and messages become bytes, by RFC 6455."
+)]
+#![forbid(unsafe_code)]
+
+mod close;
+#[cfg(feature = "connection")]
+pub mod connection;
+mod error;
+pub mod frame;
+#[cfg(feature = "handshake")]
+pub mod handshake;
+mod limits;
+pub mod mask;
+mod message;
+mod payload;
+mod received;
+mod receiver;
+mod sender;
+mod text;
+mod utf8;
+
+pub use close::{CloseCode, CloseFrame};
+pub use error::ProtocolError;
+pub use limits::Limits;
+pub use message::Message;
+pub use received::{ControlPayload, Found, Received};
+pub use receiver::{Receiver, SHARE_FROM};
+pub use sender::{Output, PreparedFrame, SendError, Sender};
+pub use text::{InvalidUtf8, Text};

@@ -1,0 +1,377 @@
+//! Frames become messages.
+
+use std::mem;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::frame::{self, FIN, MASK, OpCode, RSV};
+use crate::payload::{Fragments, Payload};
+use crate::received::{ControlPayload, Found, Received};
+use crate::{CloseCode, CloseFrame, Limits, Message, ProtocolError, Text, mask, utf8};
+
+/// Payloads of at least this many bytes leave [`Receiver::take`] without a copy, as a view into the buffer they
+/// arrived in. Shorter ones are copied out: that is cheaper than sharing, and a short message that is kept for long
+/// does not keep a large buffer alive. A long one does while it is kept; copy it where that matters.
+pub const SHARE_FROM: usize = 4096;
+
+/// The receiving half: turns bytes into checked messages and control frames.
+///
+/// It keeps no read buffer. The caller reads into a [`BytesMut`] of its own, appending at the end, and calls
+/// [`receive`](Self::receive) until it answers [`Received::Incomplete`]. Between calls nobody else may change the
+/// bytes that are already there; the receiver has unmasked and checked some of them.
+///
+/// Every rule is checked as soon as the bytes show that it is broken: a bad header before its payload arrives, text
+/// that is no UTF-8 in the middle of a frame. Each payload byte is unmasked once and checked once, however it is cut
+/// into reads. The only memory the receiver holds is that of an unfinished fragmented message, which grows with what
+/// has arrived, not with what was announced.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use wsrv_rfc6455::{Limits, Message, Received, Receiver};
+///
+/// let mut receiver = Receiver::server(Limits::default());
+/// let mut buffer = BytesMut::from(&b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..]);
+/// let Received::Message(found) = receiver.receive(&mut buffer)? else { unreachable!("a whole message") };
+/// assert_eq!(receiver.take(found, &mut buffer), Message::from("Hello"));
+/// assert!(buffer.is_empty());
+/// # Ok::<(), wsrv_rfc6455::ProtocolError>(())
+/// ```
+///
+/// # Source
+///
+/// RFC 6455 §5, §6.2, §7.4 and §8.1.
+#[derive(Debug)]
+pub struct Receiver {
+    limits: Limits,
+    state: State,
+    /// The message whose fragments are arriving.
+    fragments: Option<Box<Fragments>>,
+    /// The message that the last call found and nobody has taken yet.
+    ready: Ready,
+}
+
+impl Receiver {
+    /// The receiver of a server, which wants every frame masked.
+    pub const fn server(limits: Limits) -> Self {
+        Self { limits, state: State::Header, fragments: None, ready: Ready::Nothing }
+    }
+
+    /// Looks at what has arrived and takes one step.
+    ///
+    /// A message found by the last call and not taken is skipped. Control frames are removed from the buffer.
+    /// After [`Received::Close`] all further bytes are dropped and the answer stays [`Received::Incomplete`].
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke. All later calls give the same error and drop what is in the buffer.
+    #[inline]
+    pub fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received, ProtocolError> {
+        if let Ready::Buffered(size) = self.ready {
+            buffer.advance(size.min(buffer.len()));
+        }
+        self.ready = Ready::Nothing;
+        let next = if let State::Header = self.state { self.frame(buffer) } else { Ok(Next::Again) };
+        match next {
+            // A small whole message, the common case, is found right here.
+            Ok(Next::Message(found)) => Ok(Received::Message(found)),
+            next => self.settle(next, buffer),
+        }
+    }
+
+    /// Lifts the message that [`receive`](Self::receive) has just found out of the buffer.
+    ///
+    /// Below [`SHARE_FROM`] bytes the payload is copied; from there on, and for a message that came in fragments, it
+    /// is not.
+    ///
+    /// # Panics
+    ///
+    /// If `found` is not what the last call of `receive` found, or `buffer` not the one it was found in.
+    #[inline]
+    pub fn take(&mut self, found: Found, buffer: &mut BytesMut) -> Message {
+        let payload = match mem::take(&mut self.ready) {
+            Ready::Buffered(size) if size == found.offset() + found.len() => {
+                buffer.advance(found.offset());
+                if found.len() >= SHARE_FROM {
+                    buffer.split_to(found.len()).freeze()
+                } else {
+                    let payload = Bytes::copy_from_slice(&buffer[..found.len()]);
+                    buffer.advance(found.len());
+                    payload
+                }
+            }
+            Ready::Assembled(payload) if found.offset() == Found::ASSEMBLED && found.len() == payload.len() => {
+                payload.into()
+            }
+            _ => panic!("take() needs the message that the last receive() found"),
+        };
+        if found.is_text() { Message::Text(Text::from_checked(payload)) } else { Message::Binary(payload) }
+    }
+
+    /// Looks at the payload of the message that [`receive`](Self::receive) has just found, without taking it. The
+    /// next call of `receive` skips it.
+    ///
+    /// Empty if `found` is not what was found last.
+    #[inline]
+    pub fn peek<'a>(&'a self, found: Found, buffer: &'a [u8]) -> &'a [u8] {
+        match &self.ready {
+            Ready::Buffered(size) if *size == found.offset() + found.len() => {
+                buffer.get(found.offset()..*size).unwrap_or_default()
+            }
+            Ready::Assembled(payload) if found.offset() == Found::ASSEMBLED => payload,
+            _ => &[],
+        }
+    }
+
+    /// Whether a message has begun and not ended, so that the end of the stream would cut it off.
+    ///
+    /// A header that is not whole is still only in the caller's buffer: ask whether that is empty, too.
+    pub const fn is_mid_message(&self) -> bool {
+        self.fragments.is_some() || matches!(self.state, State::Whole(_))
+    }
+
+    /// How many bytes of memory the receiver holds for a message that comes in fragments; never more than
+    /// [`Limits::max_message`].
+    pub fn held(&self) -> usize {
+        let ready = if let Ready::Assembled(payload) = &self.ready { payload.capacity() } else { 0 };
+        ready + self.fragments.as_ref().map_or(0, |fragments| fragments.payload.capacity())
+    }
+}
+
+/// What one step has come to. All plain numbers, unlike [`Received`], which is built only once, where it is returned.
+enum Next {
+    Incomplete(usize),
+    Message(Found),
+    Control(Control),
+    /// The state has changed, and another step is due.
+    Again,
+}
+
+/// A control frame that is whole, and still masked in the buffer.
+struct Control {
+    opcode: OpCode,
+    key: [u8; 4],
+    offset: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A header comes next.
+    Header,
+    /// The payload of an unfragmented message is arriving; header and payload stay in the buffer.
+    Whole(Payload),
+    /// The payload of a fragment is arriving; its header is gone, and so is the payload so far.
+    Fragment(Payload),
+    /// A close frame has been received.
+    Closed,
+    /// The peer broke a rule.
+    Failed(ProtocolError),
+}
+
+#[derive(Debug, Default)]
+enum Ready {
+    #[default]
+    Nothing,
+    /// So many bytes of the buffer are a message with its header.
+    Buffered(usize),
+    Assembled(Vec<u8>),
+}
+
+/// Bytes of the shortest frame from a client: two and the masking key.
+const SHORTEST: usize = 6;
+
+impl Receiver {
+    /// Takes further steps until there is an answer.
+    #[inline(never)]
+    fn settle(
+        &mut self,
+        mut next: Result<Next, ProtocolError>,
+        buffer: &mut BytesMut,
+    ) -> Result<Received, ProtocolError> {
+        loop {
+            return match next {
+                Ok(Next::Message(found)) => Ok(Received::Message(found)),
+                Ok(Next::Incomplete(needed)) => Ok(Received::Incomplete { needed }),
+                Ok(Next::Control(control)) => self.control(control, buffer),
+                Ok(Next::Again) => {
+                    next = self.resume(buffer);
+                    continue;
+                }
+                Err(error) => Err(self.fail(error, buffer)),
+            };
+        }
+    }
+
+    /// Goes on with what has begun before.
+    #[inline]
+    fn resume(&mut self, buffer: &mut BytesMut) -> Result<Next, ProtocolError> {
+        match &mut self.state {
+            State::Header => self.frame(buffer),
+            State::Whole(payload) => {
+                if let Some(needed) = payload.go_on(buffer)? {
+                    return Ok(Next::Incomplete(needed));
+                }
+                let &mut Payload { text, offset, len, .. } = payload;
+                self.state = State::Header;
+                Ok(self.found(text, offset, len))
+            }
+            State::Fragment(payload) => {
+                let message = self.fragments.get_or_insert_default();
+                if let Some(needed) = payload.move_to(message, buffer, self.limits.max_message)? {
+                    return Ok(Next::Incomplete(needed));
+                }
+                let fin = payload.fin;
+                self.state = State::Header;
+                match self.fragments.take_if(|_| fin) {
+                    Some(message) => self.assembled(*message),
+                    None => Ok(Next::Again),
+                }
+            }
+            State::Closed => {
+                buffer.clear();
+                Ok(Next::Incomplete(SHORTEST))
+            }
+            State::Failed(error) => Err(*error),
+        }
+    }
+
+    /// A frame begins. The rules are checked in the order of the bytes, so every way to cut the input gives the same
+    /// error.
+    #[inline(always)]
+    fn frame(&mut self, buffer: &mut BytesMut) -> Result<Next, ProtocolError> {
+        let Some(&first) = buffer.first() else { return Ok(Next::Incomplete(SHORTEST)) };
+        let opcode = self.admit_first(first)?;
+        let Some(&second) = buffer.get(1) else { return Ok(Next::Incomplete(SHORTEST)) };
+        if second & MASK == 0 {
+            return Err(ProtocolError::MissingMask);
+        }
+        let Some((len, size)) = frame::length(buffer, opcode)? else {
+            return Ok(Next::Incomplete(if second & !MASK == 126 { 8 } else { 14 }));
+        };
+        let len = self.admit_length(opcode, len)?;
+        let offset = size + 4;
+        let Some(key) = frame::masking_key(buffer, size) else {
+            return Ok(Next::Incomplete(offset.saturating_add(len)));
+        };
+        let is_whole = buffer.len() - offset >= len;
+        let fin = first & FIN != 0;
+
+        if opcode.is_control() {
+            let control = Control { opcode, key, offset, len };
+            return Ok(if is_whole { Next::Control(control) } else { Next::Incomplete(offset + len) });
+        }
+        let text = opcode == OpCode::Text;
+        if fin && self.fragments.is_none() {
+            if is_whole {
+                let payload = &mut buffer[offset..offset + len];
+                mask::apply(payload, key, 0);
+                if text && !utf8::is_valid(payload) {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
+                return Ok(self.found(text, offset, len));
+            }
+            self.state = State::Whole(Payload { key, fin, text, offset, len, done: 0, checked: 0 });
+            return Ok(Next::Again);
+        }
+        buffer.advance(offset);
+        self.state = State::Fragment(Payload { key, fin, text, offset: 0, len, done: 0, checked: 0 });
+        let message = self.fragments.get_or_insert_default();
+        message.text |= text;
+        message.count += 1;
+        Ok(Next::Again)
+    }
+
+    /// What the first byte shows: reserved bits, the opcode, and whether its frame may come now.
+    #[inline]
+    fn admit_first(&self, first: u8) -> Result<OpCode, ProtocolError> {
+        if first & RSV != 0 {
+            return Err(ProtocolError::ReservedBits);
+        }
+        let opcode = frame::opcode(first)?;
+        let count = match (&self.fragments, opcode) {
+            (_, OpCode::Close | OpCode::Ping | OpCode::Pong) => return Ok(opcode),
+            (None, OpCode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
+            (Some(_), OpCode::Text | OpCode::Binary) => return Err(ProtocolError::ExpectedContinuation),
+            (None, _) if first & FIN != 0 => return Ok(opcode),
+            (None, _) => 0,
+            (Some(fragments), _) => fragments.count,
+        };
+        if count < self.limits.max_fragments { Ok(opcode) } else { Err(ProtocolError::TooManyFragments) }
+    }
+
+    /// Holds the announced length against the limits, and so makes it fit memory.
+    #[inline]
+    fn admit_length(&self, opcode: OpCode, len: u64) -> Result<usize, ProtocolError> {
+        let len = usize::try_from(len).map_err(|_| ProtocolError::FrameTooLong)?;
+        if opcode.is_control() {
+            return Ok(len);
+        }
+        if len > self.limits.max_frame {
+            return Err(ProtocolError::FrameTooLong);
+        }
+        // By subtraction: a sum of what a peer announces could wrap around.
+        let so_far = self.fragments.as_ref().map_or(0, |message| message.payload.len());
+        if len > self.limits.max_message.saturating_sub(so_far) { Err(ProtocolError::MessageTooLong) } else { Ok(len) }
+    }
+
+    #[inline]
+    fn found(&mut self, text: bool, offset: usize, len: usize) -> Next {
+        self.ready = Ready::Buffered(offset + len);
+        Next::Message(Found::new(text, offset, len))
+    }
+
+    fn assembled(&mut self, message: Fragments) -> Result<Next, ProtocolError> {
+        let Fragments { text, checked, payload, .. } = message;
+        let len = payload.len();
+        if text && checked < len {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        self.ready = Ready::Assembled(payload);
+        Ok(Next::Message(Found::new(text, Found::ASSEMBLED, len)))
+    }
+
+    /// A whole close, ping or pong.
+    #[inline(never)]
+    fn control(&mut self, control: Control, buffer: &mut BytesMut) -> Result<Received, ProtocolError> {
+        let Control { opcode, key, offset, len } = control;
+        let payload = &mut buffer[offset..offset + len];
+        mask::apply(payload, key, 0);
+        let payload = Bytes::copy_from_slice(payload);
+        buffer.advance(offset + len);
+        match opcode {
+            OpCode::Ping => Ok(Received::Ping(ControlPayload(payload))),
+            OpCode::Pong => Ok(Received::Pong(ControlPayload(payload))),
+            _ => match parse_close(payload) {
+                Ok(close) => {
+                    self.state = State::Closed;
+                    self.fragments = None;
+                    buffer.clear();
+                    Ok(Received::Close(close))
+                }
+                Err(error) => Err(self.fail(error, buffer)),
+            },
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: ProtocolError, buffer: &mut BytesMut) -> ProtocolError {
+        self.state = State::Failed(error);
+        self.fragments = None;
+        buffer.clear();
+        error
+    }
+}
+
+/// A close frame's content: nothing, or a code and a reason.
+fn parse_close(payload: Bytes) -> Result<Option<CloseFrame>, ProtocolError> {
+    let (code, reason) = match *payload {
+        [] => return Ok(None),
+        [_] => return Err(ProtocolError::TruncatedCloseCode),
+        [high, low, ..] => (CloseCode::from(u16::from_be_bytes([high, low])), payload.slice(2..)),
+    };
+    if !code.is_sendable() {
+        return Err(ProtocolError::InvalidCloseCode(code));
+    }
+    let reason = Text::try_from(reason).map_err(|_| ProtocolError::InvalidCloseReason)?;
+    Ok(Some(CloseFrame { code, reason }))
+}
