@@ -1,0 +1,19 @@
+//! What is decided about a request before it becomes a connection: **gates** that admit or refuse it, **routes** that
+//! say whose it is, and **rejections** that tell the peer honestly.
+//!
+//! This is no web framework: it looks at one request, an [`Opening`], and answers at most with a refusal. Reading the
+//! request and the rules of the opening handshake are `wsrv-rfc6455`'s; what happens on the connection afterwards is
+//! `wsrv-core`'s, of which this crate knows nothing.
+#![forbid(unsafe_code)]
+
+mod gate;
+mod opening;
+mod origin;
+mod rejection;
+mod router;
+
+pub use gate::{Gate, Gates};
+pub use opening::Opening;
+pub use origin::{AllowedOrigins, InvalidOrigin};
+pub use rejection::Rejection;
+pub use router::{InvalidRoute, Matched, Params, Router};

@@ -1,0 +1,178 @@
+//! Refusals, and how they look on the wire.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, UPGRADE};
+use http::{HeaderMap, StatusCode};
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+use wsrv_rfc6455::handshake::{HandshakeError, HeadError};
+
+/// The answer to a request that does not become a connection.
+///
+/// It is always the last thing on its stream (`Connection: close`) and says how long it is, so that no peer waits
+/// for more. Nothing of the request is ever repeated in it.
+#[derive(Clone, Debug)]
+pub struct Rejection(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    why: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// Refuses with `status`. `why` is for the log and for the plain text that a person may read in the answer: it
+    /// names the rule, never a secret.
+    pub fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
+        Rejection(Box::new(Inner { status, headers: HeaderMap::new(), body: Bytes::new(), why: why.into() }))
+    }
+
+    /// 403 with a reason.
+    pub fn forbidden(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, why)
+    }
+
+    /// 404: no route leads there.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such route")
+    }
+
+    /// 408: the request took too long to come.
+    pub fn timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the opening handshake took too long")
+    }
+
+    /// Adds a header. `Content-Length`, `Connection` and `Date` are set by [`encode`](Rejection::encode).
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.append(name, value);
+        self
+    }
+
+    /// A body of your own instead of one line of plain text.
+    pub fn body(mut self, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        self.0.body = body.into();
+        self.header(CONTENT_TYPE, content_type)
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The headers added so far.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// Which rule refused.
+    pub fn why(&self) -> &str {
+        &self.0.why
+    }
+
+    /// The whole answer, HTTP/1.1.
+    pub fn encode(&self) -> Bytes {
+        let Inner { status, headers, body, why } = &*self.0;
+        let mut out = BytesMut::with_capacity(256 + body.len());
+        let reason = status.canonical_reason().unwrap_or("Refused");
+        out.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+        let ours = [CONTENT_LENGTH, CONNECTION, DATE];
+        for (name, value) in headers.iter().filter(|(name, _)| !ours.contains(name)) {
+            put_header(&mut out, name, value.as_bytes());
+        }
+        put_header(&mut out, &DATE, httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        put_header(&mut out, &CONNECTION, b"close");
+        if headers.contains_key(UPGRADE) {
+            // RFC 9110 §7.8: who sends Upgrade names it here as well.
+            put_header(&mut out, &CONNECTION, b"upgrade");
+        }
+        let line;
+        let body = if headers.contains_key(CONTENT_TYPE) {
+            &body[..]
+        } else {
+            line = format!("{} {reason}: {why}\n", status.as_u16());
+            put_header(&mut out, &CONTENT_TYPE, b"text/plain; charset=utf-8");
+            line.as_bytes()
+        };
+        put_header(&mut out, &CONTENT_LENGTH, body.len().to_string().as_bytes());
+        out.put_slice(b"\r\n");
+        out.put_slice(body);
+        out.freeze()
+    }
+}
+
+fn put_header(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
+    out.put_slice(name.as_str().as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+impl From<HeadError> for Rejection {
+    fn from(error: HeadError) -> Self {
+        Self::new(error.status(), error.to_string())
+    }
+}
+
+impl From<HandshakeError> for Rejection {
+    fn from(error: HandshakeError) -> Self {
+        let rejection = Self::new(error.status(), error.to_string());
+        error.headers().fold(rejection, |rejection, (name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a handshake error names headers of HTTP");
+            rejection.header(name, HeaderValue::from_static(value))
+        })
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.status, self.0.why)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::ALLOW;
+
+    #[test]
+    fn an_answer_says_its_length_and_that_it_is_the_last() {
+        let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
+            .header(ALLOW, HeaderValue::from_static("GET"))
+            .header(CONNECTION, HeaderValue::from_static("keep-alive"));
+        let answer = String::from_utf8(rejection.encode().to_vec()).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\nallow: GET\r\n"), "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n") && !head.contains("keep-alive"), "{head}");
+        assert!(head.contains("\r\ndate: "), "{head}");
+        assert_eq!(body, "405 Method Not Allowed: only GET\n");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+    }
+
+    #[test]
+    fn a_body_of_ones_own_comes_with_its_type() {
+        let rejection = Rejection::forbidden("blocked").body(HeaderValue::from_static("application/json"), "{}");
+        let answer = String::from_utf8(rejection.encode().to_vec()).unwrap();
+        assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+        assert!(answer.ends_with("content-length: 2\r\n\r\n{}"), "{answer}");
+    }
+
+    #[test]
+    fn a_handshake_error_keeps_its_status_and_headers() {
+        let rejection = Rejection::from(HandshakeError::MethodNotAllowed);
+        assert_eq!(rejection.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(rejection.headers()[ALLOW], "GET");
+        let answer = String::from_utf8(Rejection::from(HandshakeError::NoUpgrade).encode().to_vec()).unwrap();
+        assert!(answer.contains("\r\nupgrade: websocket\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\nconnection: upgrade\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn a_rejection_is_one_word() {
+        assert_eq!(size_of::<Result<(), Rejection>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,162 @@
+//! Whose connection it is going to be.
+
+use http::uri::Authority;
+use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
+use wsrv_rfc6455::handshake::RequestHead;
+
+/// Finds a value by a request's host and path.
+///
+/// Paths are matched as they are written in the request, without the query. A path may hold parameters: `{room}` is
+/// one segment, `{*rest}` all that follows. Routes for a host win over routes for any host.
+#[derive(Debug)]
+pub struct Router<T> {
+    any_host: matchit::Router<T>,
+    hosts: HashMap<String, matchit::Router<T>>,
+}
+
+/// A route's value and what its parameters stand for in this request.
+#[derive(Debug)]
+pub struct Matched<'a, T> {
+    /// The value.
+    pub value: &'a T,
+    /// The parameters.
+    pub params: Params,
+}
+
+/// A route cannot be added: the pattern is malformed, or another one matches the same paths.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot add the route {path:?}")]
+pub struct InvalidRoute {
+    path: String,
+    source: matchit::InsertError,
+}
+
+impl<T> Router<T> {
+    /// A router that finds nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a route, for one host or for any.
+    ///
+    /// A host is a name or an address without the port, in any case.
+    ///
+    /// # Errors
+    ///
+    /// The path is no valid pattern or is in conflict with another route's.
+    pub fn add(&mut self, host: Option<&str>, path: &str, value: T) -> Result<(), InvalidRoute> {
+        let routes = match host {
+            Some(host) => self.hosts.entry(normal_host(host)).or_default(),
+            None => &mut self.any_host,
+        };
+        let invalid = |source| InvalidRoute { path: path.to_owned(), source };
+        if !path.starts_with('/') {
+            return Err(invalid(matchit::InsertError::InvalidParamSegment));
+        }
+        routes.insert(path, value).map_err(invalid)
+    }
+
+    /// The route of a request. `None`: there is none, or a parameter is not UTF-8 once it is decoded.
+    pub fn find(&self, request: &RequestHead) -> Option<Matched<'_, T>> {
+        let host = request.host().and_then(|host| host.parse::<Authority>().ok());
+        let host = host.and_then(|authority| self.hosts.get(&normal_host(authority.host())));
+        let found =
+            [host, Some(&self.any_host)].into_iter().flatten().find_map(|routes| routes.at(request.path()).ok())?;
+        let params = found
+            .params
+            .iter()
+            .map(|(name, value)| Some((name.into(), percent_decode_str(value).decode_utf8().ok()?.into())));
+        Some(Matched { value: found.value, params: Params(params.collect::<Option<_>>()?) })
+    }
+}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Router { any_host: matchit::Router::new(), hosts: HashMap::new() }
+    }
+}
+
+fn normal_host(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The parameters of a route in one request, percent-decoded.
+///
+/// They are kept apart from the query, so nobody can change them by adding to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Params(Box<[(Box<str>, Box<str>)]>);
+
+impl Params {
+    /// The value of the parameter called `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// All parameters, in the order of the pattern.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+
+    fn request(target: &str, host: &str) -> RequestHead {
+        let mut bytes = BytesMut::from(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        HeadReader::new(HeadLimits::default()).read(&mut bytes).unwrap().unwrap()
+    }
+
+    fn router() -> Router<&'static str> {
+        let mut router = Router::new();
+        router.add(None, "/chat", "chat").unwrap();
+        router.add(None, "/rooms/{room}", "room").unwrap();
+        router.add(None, "/files/{*path}", "files").unwrap();
+        router.add(Some("Example.com"), "/chat", "example's chat").unwrap();
+        router.add(Some("[::1]"), "/chat", "six").unwrap();
+        router
+    }
+
+    #[test]
+    fn a_route_is_found_by_path_and_host() {
+        let router = router();
+        for (target, host, found) in [
+            ("/chat", "localhost:8080", Some("chat")),
+            ("/chat?room=1", "localhost", Some("chat")),
+            ("/chat", "example.com", Some("example's chat")),
+            ("/chat", "EXAMPLE.com.:80", Some("example's chat")),
+            ("http://example.com/chat", "ignored", Some("example's chat")),
+            ("/chat", "notexample.com", Some("chat")),
+            ("/chat", "[::1]:9000", Some("six")),
+            ("/rooms/7", "example.com", Some("room")),
+            ("/files/a/b", "x", Some("files")),
+            ("/chat/", "x", None),
+            ("/rooms/", "x", None),
+            ("/Chat", "x", None),
+            ("/", "x", None),
+        ] {
+            assert_eq!(router.find(&request(target, host)).map(|m| *m.value), found, "{target} at {host}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_the_query_cannot_touch_them() {
+        let router = router();
+        let found = router.find(&request("/rooms/engine%20room?room=other", "x")).unwrap();
+        assert_eq!(found.params.get("room"), Some("engine room"));
+        assert_eq!(found.params.get("query"), None);
+        assert_eq!(found.params.iter().count(), 1);
+        assert!(router.find(&request("/rooms/%ff", "x")).is_none());
+    }
+
+    #[test]
+    fn a_bad_pattern_is_an_error_and_no_panic() {
+        let mut router = router();
+        for path in ["chat", "", "/rooms/{other}", "/chat", "/{}", "/a{*b}/c"] {
+            assert!(router.add(None, path, "x").is_err(), "{path}");
+        }
+    }
+}
