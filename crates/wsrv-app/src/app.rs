@@ -1,0 +1,154 @@
+//! A server's description.
+
+use crate::route::Route;
+use crate::server::Server;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::ToSocketAddrs;
+use wsrv_core::{Connections, Listener};
+use wsrv_http::{Gate, Gates, InvalidRoute, Router};
+use wsrv_rfc6455::handshake::HeadLimits;
+
+/// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one.
+#[derive(Debug, Default)]
+pub struct App {
+    routes: Vec<(String, Route)>,
+    gates: Gates,
+    #[cfg(feature = "http")]
+    fallback: Option<crate::fallback::Fallback>,
+    settings: Settings,
+    connections: Connections,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) head: HeadLimits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            head: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// An [`App`] cannot become a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// A route's path is malformed or in conflict with another's.
+    #[error(transparent)]
+    Route(#[from] InvalidRoute),
+    /// The address cannot be listened on.
+    #[error("cannot listen")]
+    Listen(#[from] io::Error),
+}
+
+impl App {
+    /// An app without routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves WebSockets on `path` with a handler, or with a [`Route`] that has settings of its own.
+    ///
+    /// `{name}` in a path stands for one segment, `{*name}` for all that follows; see [`Routed`](crate::Routed).
+    pub fn route(mut self, path: impl Into<String>, route: impl Into<Route>) -> Self {
+        self.routes.push((path.into(), route.into()));
+        self
+    }
+
+    /// Adds a gate in front of all routes. Gates are asked in the order they were added.
+    pub fn gate(mut self, gate: impl Gate) -> Self {
+        self.gates.push(gate);
+        self
+    }
+
+    /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
+    ///
+    /// Without one they are refused. Each is the last on its connection and has 60 s to be read and answered.
+    #[cfg(feature = "http")]
+    pub fn http<S, B>(mut self, service: S) -> Self
+    where
+        S: tower_service::Service<
+                http::Request<hyper::body::Incoming>,
+                Response = http::Response<B>,
+                Error = std::convert::Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: hyper::body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        self.fallback = Some(crate::fallback::Fallback::new(service));
+        self
+    }
+
+    /// The bounds of a request's head. Default: [`HeadLimits::default`].
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.settings.head = limits;
+        self
+    }
+
+    /// How long a peer and the gates may take together from the accept to the answer, whatever the pace at which
+    /// bytes arrive. Default 10 s.
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.settings.handshake_timeout = time;
+        self
+    }
+
+    /// How long the connections may take to say goodbye when the server stops, before they are cut. Default 15 s.
+    pub fn shutdown_timeout(mut self, time: Duration) -> Self {
+        self.settings.shutdown_timeout = time;
+        self
+    }
+
+    /// The connections of the server to be, to count them or to close them all.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Listens on `addr`: a name or address with a port, IPv4 or IPv6; port 0 lets the system choose.
+    ///
+    /// Peers may connect from now on; they are answered as soon as the server [serves](Server::serve).
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice, or the address cannot be listened on.
+    pub async fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, BindError> {
+        let mut router = Router::new();
+        for (path, route) in self.routes {
+            let host = route.host.clone();
+            router.add(host.as_deref(), &path, route)?;
+        }
+        let service = Service {
+            router,
+            gates: self.gates,
+            #[cfg(feature = "http")]
+            fallback: self.fallback,
+            settings: self.settings,
+            connections: self.connections,
+        };
+        Ok(Server::new(Listener::bind(addr).await?, Arc::new(service)))
+    }
+}
+
+/// What every connection of a server needs to know.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) router: Router<Route>,
+    pub(crate) gates: Gates,
+    #[cfg(feature = "http")]
+    pub(crate) fallback: Option<crate::fallback::Fallback>,
+    pub(crate) settings: Settings,
+    pub(crate) connections: Connections,
+}

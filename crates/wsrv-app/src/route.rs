@@ -1,0 +1,116 @@
+//! What happens on a path.
+
+use std::fmt;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use wsrv_core::{Connections, Driver, Handler, Limits};
+use wsrv_http::{Gate, Gates, Opening, Params};
+use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_rfc6455::handshake::Subprotocols;
+
+/// A handler with the settings of its route. A handler alone is a route with default settings.
+pub struct Route {
+    pub(crate) host: Option<String>,
+    pub(crate) gates: Gates,
+    pub(crate) subprotocols: Subprotocols,
+    messages: wsrv_rfc6455::Limits,
+    limits: Arc<Limits>,
+    start: Start,
+}
+
+/// Spawns the driver. Handlers of all types are made alike here, once per connection; no message meets a `dyn`.
+type Start = Box<dyn Fn(Driver<WebSocket>) + Send + Sync>;
+
+impl Route {
+    /// A route to this handler.
+    pub fn new<H: Handler<WebSocketConnection>>(handler: H) -> Self {
+        Self::shared(Arc::new(handler))
+    }
+
+    /// A route to a handler that others have as well: to send from outside, or on another path.
+    pub fn shared<H: Handler<WebSocketConnection>>(handler: Arc<H>) -> Self {
+        Route {
+            host: None,
+            gates: Gates::new(),
+            subprotocols: Subprotocols::none(),
+            messages: wsrv_rfc6455::Limits::default(),
+            limits: Arc::default(),
+            // A task of its own, so that nothing of the handshake stays behind in it.
+            start: Box::new(move |driver| drop(tokio::spawn(driver.run(handler.clone())))),
+        }
+    }
+
+    /// Takes only requests for this host (a name or an address, without the port). Such a route wins over one for
+    /// any host. Default: any.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// Adds a gate for this route, behind those of the app.
+    pub fn gate(mut self, gate: impl Gate) -> Self {
+        self.gates.push(gate);
+        self
+    }
+
+    /// The subprotocols this route speaks. Default: none, and whatever a client offers is no reason to refuse it.
+    pub fn subprotocols(mut self, subprotocols: Subprotocols) -> Self {
+        self.subprotocols = subprotocols;
+        self
+    }
+
+    /// What a peer may send.
+    pub fn messages(mut self, limits: wsrv_rfc6455::Limits) -> Self {
+        self.messages = limits;
+        self
+    }
+
+    /// The bounds of a connection: outbox, policies, timeouts.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// Begins the connection that `opening` has become.
+    pub(crate) fn start(&self, accepted: Accepted, connections: &Connections) {
+        let Accepted { stream, received, opening, subprotocol } = accepted;
+        let (request, remote_addr, extensions, _) = opening.into_parts();
+        let wire =
+            WebSocket::server(request).limits(self.messages).subprotocol(subprotocol.as_deref()).extensions(extensions);
+        let driver = Driver::tcp(stream, wire).remote_addr(remote_addr).received(received);
+        (self.start)(driver.limits(self.limits.clone()).tracked_by(connections));
+    }
+}
+
+/// An opening handshake that is done.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    /// What the peer has sent behind its request already.
+    pub(crate) received: bytes::BytesMut,
+    pub(crate) opening: Opening,
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl<H: Handler<WebSocketConnection>> From<H> for Route {
+    fn from(handler: H) -> Self {
+        Route::new(handler)
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("host", &self.host).field("gates", &self.gates).finish_non_exhaustive()
+    }
+}
+
+/// What a connection knows of the route it came by.
+pub trait Routed {
+    /// The value of a parameter of the route's path, percent-decoded: `room` in `/rooms/{room}`.
+    fn param(&self, name: &str) -> Option<&str>;
+}
+
+impl Routed for WebSocketConnection {
+    fn param(&self, name: &str) -> Option<&str> {
+        self.extensions().get::<Params>()?.get(name)
+    }
+}
