@@ -1,0 +1,62 @@
+//! `wsrv demo`: a server to look at, with everything compiled in.
+
+mod chat;
+mod figures;
+mod pages;
+
+use chat::{Chat, Rooms};
+use clap::Args;
+use figures::{Figures, FiguresFeed};
+use std::sync::Arc;
+use wsrv_app::prelude::*;
+use wsrv_app::rfc6455::Limits;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: String,
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let app = App::new();
+    let figures = Arc::new(Figures::new(app.connections().clone()));
+    let rooms = Arc::new(Rooms::new(figures.clone()));
+    let known_rooms = rooms.clone();
+    let chat = Route::new(Chat::new(rooms.clone())).messages(Limits::default().with_max_message(16 * 1024)).gate(
+        move |opening: &mut Opening| {
+            let room = opening.extensions().get::<Params>().and_then(|params| params.get("room"));
+            room.and_then(|room| known_rooms.get(room)).map(|_| ()).ok_or_else(Rejection::not_found)
+        },
+    );
+    let server = app
+        // Programs that are no browser send no origin and are welcome; other sites' pages are not.
+        .gate(AllowedOrigins::same_origin().allow_missing(true))
+        .route("/chat/{room}", chat)
+        .route("/stats", FiguresFeed(figures))
+        .http(pages::Pages::new(rooms))
+        .bind(&options.listen)
+        .await
+        .map_err(|error| format!("{}: {error}{}", options.listen, cause(&error)))?;
+    greet(&server.local_addr()?.to_string());
+    let stopped = server.serve().await;
+    match stopped.cut {
+        0 => println!("stopped; every connection was closed with 1001"),
+        cut => println!("stopped; {cut} connections did not say goodbye and were cut"),
+    }
+    Ok(())
+}
+
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map(|cause| format!(": {cause}")).unwrap_or_default()
+}
+
+/// Tells where to look and what to try. The last line is for programs that wait for it.
+fn greet(addr: &str) {
+    println!("wsrv {} demo: press Ctrl-C to stop\n", env!("CARGO_PKG_VERSION"));
+    println!("  open      http://{addr}/");
+    println!("  sockets   ws://{addr}/chat/{{room}}    rooms: {}", chat::ROOMS.join(", "));
+    println!("            ws://{addr}/stats");
+    println!("  try       curl -d 'hello from the terminal' http://{addr}/say/{}\n", chat::ROOMS[0]);
+    println!("ready http://{addr}/");
+}
