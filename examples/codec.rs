@@ -1,0 +1,70 @@
+//! The codec alone, without tokio and without the driver: an echo server with a thread for each connection.
+
+use bytes::BytesMut;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
+use wsrv_rfc6455::{CloseCode, CloseFrame, Limits, Received, Receiver, Sender};
+
+fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:8080")?;
+    println!("ws://{}/", listener.local_addr()?);
+    for stream in listener.incoming() {
+        let stream = stream?;
+        std::thread::spawn(move || serve(stream).unwrap_or_else(|error| eprintln!("{error}")));
+    }
+    Ok(())
+}
+
+fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_nodelay(true)?;
+    let mut input = BytesMut::new();
+    let mut output = BytesMut::new();
+
+    // The opening handshake. (A server that answers refusals too is in wsrv-app.)
+    let mut reader = HeadReader::new(HeadLimits::default());
+    let head = loop {
+        read(&mut stream, &mut input)?;
+        if let Some(head) = reader.read(&mut input).map_err(io::Error::other)? {
+            break head;
+        }
+    };
+    let offer = handshake::check(&head).map_err(io::Error::other)?;
+    handshake::encode_accept(&offer, None, &Default::default(), &mut output).map_err(io::Error::other)?;
+
+    // Bytes in, messages out, and back.
+    let mut receiver = Receiver::server(Limits::default());
+    let mut sender = Sender::server();
+    while !sender.is_closed() {
+        let done = match receiver.receive(&mut input) {
+            Ok(Received::Message(found)) => sender.message(receiver.take(found, &mut input), &mut output),
+            Ok(Received::Ping(payload)) => sender.pong(&payload, &mut output),
+            Ok(Received::Pong(_)) => Ok(()),
+            Ok(Received::Close(frame)) => sender.close(frame.map(|f| CloseFrame::from(f.code)).as_ref(), &mut output),
+            Ok(Received::Incomplete { .. }) => {
+                stream.write_all(&output.split())?;
+                match read(&mut stream, &mut input) {
+                    Ok(()) => Ok(()),
+                    Err(_) => sender.close(Some(&CloseCode::GOING_AWAY.into()), &mut output),
+                }
+            }
+            Err(error) => sender.close(Some(&CloseFrame::new(error.close_code(), error.to_string())), &mut output),
+        };
+        done.map_err(io::Error::other)?;
+    }
+    stream.write_all(&output)?;
+    stream.shutdown(std::net::Shutdown::Write)
+}
+
+fn read(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<()> {
+    let mut chunk = [0; 16 * 1024];
+    match stream.read(&mut chunk)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        n => {
+            input.extend_from_slice(&chunk[..n]);
+            Ok(())
+        }
+    }
+}
