@@ -1,0 +1,168 @@
+//! Starting and stopping whole servers.
+
+mod common;
+
+use common::{CLOSE, Peer, close_frame, serve, soon, upgrade};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use wsrv_app::prelude::*;
+use wsrv_core::Limits;
+
+struct Echo;
+
+impl Handler<WebSocketConnection> for Echo {
+    type State = ();
+    async fn on_open(&self, _: &WebSocketConnection) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn on_message(&self, conn: &WebSocketConnection, _: &mut (), message: Message) -> Result<(), Error> {
+        if message.as_bytes() == b"hang" {
+            std::future::pending::<()>().await;
+        }
+        Ok(conn.send(message).await?)
+    }
+}
+
+#[tokio::test]
+async fn stopping_closes_everybody_with_1001_and_waits() {
+    let server = serve(App::new().route("/", Echo)).await;
+    let addr = server.addr;
+    let mut peers = Vec::new();
+    for _ in 0..50 {
+        peers.push(Peer::open(addr, "/").await);
+    }
+    let unfinished = Peer::connect(addr).await;
+    let stopped = tokio::spawn(server.stop());
+    for peer in &mut peers {
+        assert_eq!(peer.frame().await, Some((CLOSE, 1001u16.to_be_bytes().to_vec())));
+    }
+    assert!(!stopped.is_finished(), "the server waits for the peers' close frames");
+    for peer in &mut peers {
+        peer.send(&close_frame(1001, "")).await;
+        assert_eq!(peer.frame().await, None);
+    }
+    drop(peers);
+    assert_eq!(soon(stopped).await.unwrap().cut, 0);
+    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+    drop(unfinished);
+}
+
+#[tokio::test]
+async fn peers_that_never_answer_and_handlers_that_hang_do_not_keep_the_server() {
+    let mut limits = Limits::default();
+    limits.close_timeout = Duration::from_secs(60);
+    let app = App::new().route("/", Route::new(Echo).limits(limits)).shutdown_timeout(Duration::from_millis(300));
+    let server = serve(app).await;
+    let mut silent = Peer::open(server.addr, "/").await;
+    let mut stuck = Peer::open(server.addr, "/").await;
+    stuck.say("hang").await;
+    let began = Instant::now();
+    assert_eq!(server.stop().await.cut, 2);
+    assert!(began.elapsed() < Duration::from_secs(3));
+    assert_eq!(silent.close_code().await, 1001);
+}
+
+#[tokio::test]
+async fn any_address_can_be_listened_on() {
+    for addr in ["127.0.0.1:0", "[::1]:0", "localhost:0", "[::]:0"] {
+        let server = App::new().route("/", Echo).bind(addr).await.unwrap();
+        let mut local = server.local_addr().unwrap();
+        assert_ne!(local.port(), 0);
+        let task = tokio::spawn(server.serve_until(std::future::pending()));
+        if local.ip().is_unspecified() {
+            // An IPv4 peer of an IPv6 socket.
+            local.set_ip([127, 0, 0, 1].into());
+        }
+        let mut peer = Peer::open(local, "/").await;
+        peer.say("hello").await;
+        assert_eq!(peer.text().await, "hello");
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_mapped_address_is_told_as_the_ipv4_address_it_is() {
+    struct Tell;
+    impl Handler<WebSocketConnection> for Tell {
+        type State = ();
+        async fn on_open(&self, conn: &WebSocketConnection) -> Result<(), Error> {
+            Ok(conn.send(conn.remote_addr().ok_or("no address")?.ip().to_string()).await?)
+        }
+        async fn on_message(&self, _: &WebSocketConnection, _: &mut (), _: Message) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+    let server = App::new().route("/", Tell).bind("[::]:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    tokio::spawn(server.serve_until(std::future::pending()));
+    assert_eq!(Peer::open(([127, 0, 0, 1], port).into(), "/").await.text().await, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_bound_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = App::new().route("/", Echo).bind(taken.local_addr().unwrap()).await.unwrap_err();
+    assert!(std::error::Error::source(&error).is_some(), "{error}");
+    let error = App::new().route("/a/{x}", Echo).route("/a/{y}", Echo).bind("127.0.0.1:0").await.unwrap_err();
+    assert!(error.to_string().contains("/a/{y}"), "{error}");
+}
+
+#[tokio::test]
+async fn a_flood_of_one_peer_does_not_keep_others_waiting() {
+    let server = serve(App::new().route("/", Echo)).await;
+    // Reads nothing, so its answers pile up here and then its questions there.
+    let mut greedy = Peer::open(server.addr, "/").await;
+    let flood = tokio::spawn(async move {
+        let message = common::frame(common::BINARY, &[0; 60_000]);
+        let _ = tokio::time::timeout(Duration::from_secs(2), async {
+            loop {
+                greedy.send(&message).await;
+            }
+        })
+        .await;
+    });
+    let mut polite = Peer::open(server.addr, "/").await;
+    let mut slowest = Duration::ZERO;
+    while !flood.is_finished() {
+        let began = Instant::now();
+        polite.say("hello").await;
+        assert_eq!(polite.text().await, "hello");
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn requests_that_ask_for_no_upgrade_go_to_the_http_service() {
+    use http::{Request, Response};
+    use std::convert::Infallible;
+    use std::task::{Context, Poll};
+
+    #[derive(Clone)]
+    struct Pages;
+    impl<B> tower_service::Service<Request<B>> for Pages {
+        type Response = Response<http_body_util::Full<bytes::Bytes>>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, request: Request<B>) -> Self::Future {
+            std::future::ready(Ok(Response::new(format!("{} {}", request.method(), request.uri()).into())))
+        }
+    }
+    let server = serve(App::new().route("/", Echo).http(Pages)).await;
+    let mut peer = Peer::connect(server.addr).await;
+    peer.send(b"GET /page?x=1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = peer.head().await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\ncontent-length: 13\r\n"), "{head}");
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+    assert_eq!(peer.rest().await, b"GET /page?x=1");
+    // And beside it, on the same path or not, a socket.
+    let mut peer = Peer::open(server.addr, "/").await;
+    peer.say("hello").await;
+    assert_eq!(peer.text().await, "hello");
+    let mut peer = Peer::connect(server.addr).await;
+    peer.send(upgrade("/page", "").as_bytes()).await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 404 "));
+}
