@@ -1,6 +1,6 @@
 //! The server under test: echoes text and binary at `/`.
 //!
-//! Prints where it listens, and then a line `ready`.
+//! Prints a line `ready ws://ADDR/` as soon as it listens.
 
 use clap::Parser;
 use wsrv_app::prelude::*;
@@ -40,8 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits = limits.with_max_message(bytes).with_max_frame(bytes).with_max_fragments(fragments);
     }
     let server = App::new().route("/", Route::new(Echo).messages(limits)).bind(&options.listen).await?;
-    println!("listening ws://{}/", server.local_addr()?);
-    println!("ready");
+    println!("ready ws://{}/", server.local_addr()?);
     server.serve().await;
     Ok(())
 }

@@ -66,3 +66,8 @@ pub mod prelude {
     pub use wsrv_rfc6455::connection::WebSocketConnection;
     pub use wsrv_rfc6455::{CloseCode, CloseFrame, Message, Text};
 }
+
+// The program in the README has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

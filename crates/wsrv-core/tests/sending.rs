@@ -222,6 +222,25 @@ async fn a_peer_that_does_not_read_is_not_read_from() {
     soon(read.read_exact(&mut some)).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_peer_that_talks_to_a_busy_handler_is_read_ahead_a_little_only() {
+    let handler = Arc::new(Obedient::default());
+    let (mut peer, stream) = tokio::io::duplex(64);
+    tokio::spawn(Driver::io(stream, Lines::new(100)).run(handler.clone()));
+    peer.write_all(b"hang\n").await.unwrap();
+    let mut taken = 0;
+    while let Ok(written) = tokio::time::timeout(Duration::from_millis(200), peer.write(&[b'x'; 50])).await {
+        taken += written.unwrap();
+        let end_of_line = tokio::time::timeout(Duration::from_millis(200), peer.write(b"\n")).await;
+        if end_of_line.is_err() {
+            break;
+        }
+        assert!(taken < 10_000, "read ahead without end");
+    }
+    // Four lines, what one read brings, and what the pipe holds.
+    assert!((4 * 50..=4 * 51 + 3 * 64).contains(&taken), "{taken} bytes were taken");
+}
+
 /// Counts writes; can withhold the flush.
 struct Counting {
     inner: DuplexStream,
