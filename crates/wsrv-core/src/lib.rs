@@ -1,5 +1,46 @@
-//! Connections, handlers, and the driver that joins them: the foundation of [wsrv], on which every protocol and
-//! every layer stands. It knows no protocol itself; what it must know of one is the trait [`Wire`].
+//! Connections, handlers, and the driver that joins them: the foundation on which every protocol and every layer of
+//! wsrv stands. It knows no protocol itself; what it must know of one is the trait [`Wire`].
+//!
+//! ```text
+//!              ┌──────────────────────────── Driver: one task per connection ─────────────────────────────┐
+//!  stream ◄──► │ Receive: bytes → messages ──► Handler: on_open, on_message, on_error, on_close           │
+//!              │ Transmit: messages → bytes ◄── outbox ◄── Link ◄── handler, other tasks, threads, Groups │
+//!              └──────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A [`Handler`] gets the events of each connection one after the other and remembers what it needs in its `State`. A
+//! [`Connection`] is a cheap handle that sends from anywhere. A layer is a handler around another handler, with a
+//! richer connection. What a connection may cost is bounded by [`Limits`]; how it ended is told by [`Closed`].
+//!
+//! The smallest wire, [`lines`], makes a whole server:
+//!
+//! ```no_run
+//! use bytes::Bytes;
+//! use std::sync::Arc;
+//! use wsrv_core::lines::{LineConnection, Lines};
+//! use wsrv_core::{Driver, Error, Handler, Listener};
+//!
+//! struct Echo;
+//!
+//! impl Handler<LineConnection> for Echo {
+//!     type State = ();
+//!     async fn on_open(&self, _: &LineConnection) -> Result<(), Error> {
+//!         Ok(())
+//!     }
+//!     async fn on_message(&self, conn: &LineConnection, _: &mut (), line: Bytes) -> Result<(), Error> {
+//!         Ok(conn.send(line).await?)
+//!     }
+//! }
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let listener = Listener::bind("127.0.0.1:7000").await?;
+//! let echo = Arc::new(Echo);
+//! loop {
+//!     let (stream, _) = listener.accept().await;
+//!     tokio::spawn(Driver::tcp(stream, Lines::new(1024)).run(echo.clone()));
+//! }
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod attributes;

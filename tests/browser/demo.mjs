@@ -1,0 +1,352 @@
+#!/usr/bin/env node
+// The page of `wsrv demo`, and a page of our own that talks to the
+// conformance server, in headless Chromium.
+//
+//     demo.mjs [WSRV [CONFORMANCE]]
+//
+// The programs default to those in target/release. CHROMIUM names the browser if
+// it is not where Debian puts it. Prints a line per check; exits with 1 if one
+// failed. The checks build on each other, so the first failure of a part ends it.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const { chromium } = createRequire(`${root}.tools/node/`)('playwright-core');
+const logs = `${root}target/test-logs`;
+const PATIENCE = 15_000;
+const wsrv = process.argv[2] ?? `${root}target/release/wsrv`;
+const conformance = process.argv[3] ?? `${root}target/release/examples/conformance`;
+
+// --- small tools ---------------------------------------------------------------
+
+let passed = 0;
+
+async function check(title, run) {
+  try {
+    const result = await run();
+    passed += 1;
+    console.log(`ok     browser: ${title}`);
+    return result;
+  } catch (error) {
+    console.log(`FAILED browser: ${title}`);
+    throw error;
+  }
+}
+
+/** Asks again and again until the answer is true. */
+async function eventually(what, question) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    if (await question()) return;
+    if (Date.now() > end) throw new Error(`did not happen in ${PATIENCE / 1000} s: ${what}`);
+    await new Promise((later) => setTimeout(later, 50));
+  }
+}
+
+const children = new Set();
+
+/** Starts a server and reads its address from the line `ready ADDRESS`. */
+async function serve(program, ...args) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.add(child);
+  const ended = new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('exit', (code, signal) => resolve(signal ?? code));
+  });
+  const ready = (async () => {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const found = /^ready (\S+)$/.exec(line);
+      if (found) return found[1];
+    }
+  })();
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE).unref());
+  const address = await Promise.race([ready, ended.then(() => undefined), late]);
+  assert(address, `${program} did not become ready`);
+  child.stdout.resume();
+  return { address, child, ended };
+}
+
+/** Interrupts a server, as Ctrl-C does, and gives its exit status. */
+async function interrupt({ child, ended }) {
+  child.kill('SIGINT');
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, 'still running').unref());
+  const status = await Promise.race([ended, late]);
+  children.delete(child);
+  return status;
+}
+
+// --- the demo page -------------------------------------------------------------
+
+class Pane {
+  constructor(page, side) {
+    this.root = page.locator(`section.pane[data-pane="${side}"]`);
+    this.status = this.root.locator('[data-role="status"]');
+    this.messages = this.root.locator('ol.messages li.message');
+  }
+
+  async hasStatus(text) {
+    await eventually(`status ${text}`, async () => (await this.status.textContent()).includes(text));
+  }
+
+  async isConnected() {
+    await eventually('status connected', async () => (await this.status.textContent()).trim() === 'connected');
+  }
+
+  async say(text) {
+    await this.root.locator('form.say input[name="text"]').fill(text);
+    await this.root.locator('form.say button[type="submit"]').click();
+  }
+
+  async has(text) {
+    return (await this.messages.locator('.what').allTextContents()).some((what) => what.includes(text));
+  }
+
+  async shows(text) {
+    await eventually(`message "${text}"`, () => this.has(text));
+  }
+}
+
+async function post(address, room, text) {
+  const answer = await fetch(new URL(`say/${room}`, address), {
+    method: 'POST',
+    body: text,
+    headers: { 'content-type': 'text/plain' },
+  });
+  await answer.arrayBuffer();
+  assert(answer.ok, `POST /say/${room}: status ${answer.status}`);
+}
+
+async function demo(browser) {
+  let server = await check('the demo starts', () => serve(wsrv, 'demo', '--listen', '127.0.0.1:0'));
+  const complaints = [];
+  const page = await browser.newPage();
+  page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('response', (answer) => answer.status() >= 400 && complaints.push(`${answer.status()} ${answer.url()}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  const [left, right] = [new Pane(page, 'left'), new Pane(page, 'right')];
+  const figure = async (name) => {
+    const text = await page.locator(`[data-figure="${name}"]`).first().textContent();
+    return Number(text.replace(/\D/g, '') || NaN);
+  };
+  const frames = (direction) => page.locator(`#frames li.frame[data-direction="${direction}"]`);
+
+  try {
+    await check('the page opens and both panes connect', async () => {
+      const answer = await page.goto(server.address);
+      assert.equal(answer.status(), 200);
+      await left.isConnected();
+      await right.isConnected();
+    });
+
+    const before = await check('two connections are counted', async () => {
+      await eventually('figure connections', async () => (await figure('connections')) >= 2);
+      return { in: await figure('messages-in'), out: await figure('messages-out') };
+    });
+
+    await check('what the left pane says, both panes show, with its name', async () => {
+      await left.root.locator('input[name="name"]').fill('Ada');
+      await left.say('hello from the left');
+      await left.shows('hello from the left');
+      await right.shows('hello from the left');
+      const said = right.messages.filter({ hasText: 'hello from the left' });
+      await eventually('the name', async () => (await said.locator('.who').textContent()).includes('Ada'));
+    });
+
+    await check('what looks like HTML is shown as text', async () => {
+      await left.say('<b>bold & <i>slanted</i></b>');
+      await right.shows('<b>bold & <i>slanted</i></b>');
+    });
+
+    await check('frames in both directions are listed', async () => {
+      await eventually('a frame in', async () => (await frames('in').count()) > 0);
+      await eventually('a frame out', async () => (await frames('out').count()) > 0);
+    });
+
+    await check('the figures move', async () => {
+      await eventually('messages in', async () => (await figure('messages-in')) > before.in);
+      await eventually('messages out', async () => (await figure('messages-out')) > before.out);
+    });
+
+    await check('a posted text appears in both panes', async () => {
+      await post(server.address, 'lobby', 'posted to the lobby');
+      await left.shows('posted to the lobby');
+      await right.shows('posted to the lobby');
+    });
+
+    await check('another room: the right pane hears it and no longer the first', async () => {
+      await right.root.locator('select[name="room"]').selectOption('garden');
+      // The move has happened once a text for the new room arrives.
+      let knock = 0;
+      await eventually('the right pane is in the garden', async () => {
+        knock += 1;
+        await post(server.address, 'garden', `knock ${knock}`);
+        await new Promise((later) => setTimeout(later, 100));
+        return right.has('knock');
+      });
+      await right.isConnected();
+      await left.say('only for the lobby');
+      await left.shows('only for the lobby');
+      // Sent later, so whatever the lobby would have brought has arrived before it.
+      await post(server.address, 'garden', 'only for the garden');
+      await right.shows('only for the garden');
+      assert(!(await right.has('only for the lobby')), 'the right pane still hears the lobby');
+      assert(!(await left.has('only for the garden')), 'the left pane hears the garden');
+      assert(!(await left.has('knock')), 'the left pane hears the garden');
+    });
+
+    await page.screenshot({ path: `${logs}/demo.png` });
+    await check('a thousand posted texts leave the page usable', async () => {
+      for (let number = 1; number <= 1000; number += 50) {
+        const some = Array.from({ length: 50 }, (_, at) => `text ${number + at};`);
+        await Promise.all(some.map((text) => post(server.address, 'lobby', text)));
+      }
+      await post(server.address, 'lobby', 'the last of many');
+      await left.shows('the last of many');
+      await left.say('still here');
+      await left.shows('still here');
+    });
+
+    await check('the console has no complaints', async () => assert.deepEqual(complaints, []));
+
+    await check('Ctrl-C: the server ends well and the panes show 1001', async () => {
+      assert.equal(await interrupt(server), 0, 'exit status');
+      await left.hasStatus('1001');
+      await right.hasStatus('1001');
+    });
+    await page.screenshot({ path: `${logs}/demo-closed.png` });
+
+    await check('the reconnect buttons find a restarted server', async () => {
+      server = await serve(wsrv, 'demo', '--listen', new URL(server.address).host);
+      for (const pane of [left, right]) {
+        await pane.root.locator('button[data-action="reconnect"]').click();
+        await pane.isConnected();
+      }
+      await left.say('here again');
+      await left.shows('here again');
+      assert.equal(await interrupt(server), 0, 'exit status');
+    });
+  } catch (error) {
+    await page.screenshot({ path: `${logs}/demo-failed.png` }).catch(() => {});
+    if (complaints.length > 0) console.log(`       console: ${complaints.join('\n       ')}`);
+    throw error;
+  } finally {
+    await page.close();
+  }
+}
+
+// --- a WebSocket in a page of our own --------------------------------------------
+
+/** Runs in the page: sends the messages, then closes; gives what came back. */
+function exchange({ url, messages, code, reason }) {
+  return new Promise((resolve) => {
+    const ws = new WebSocket(url);
+    const echoes = [];
+    ws.binaryType = 'arraybuffer';
+    ws.onopen = () => {
+      for (const message of messages) ws.send(Array.isArray(message) ? new Uint8Array(message) : message);
+    };
+    ws.onmessage = ({ data }) => {
+      echoes.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
+      if (echoes.length === messages.length) ws.close(code, reason);
+    };
+    ws.onclose = ({ code, reason, wasClean }) => {
+      resolve({ echoes, code, reason, wasClean, protocol: ws.protocol, extensions: ws.extensions });
+    };
+  });
+}
+
+async function echo(browser) {
+  const server = await serve(conformance, '--listen', '127.0.0.1:0', '--max-message', '100000');
+  const blank = http.createServer((_, answer) => {
+    answer.setHeader('content-type', 'text/html');
+    answer.end('<!doctype html><title>blank</title>');
+  });
+  blank.listen(0, '127.0.0.1');
+  await once(blank, 'listening');
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const talk = (messages, code, reason) => {
+    const late = new Promise((_, reject) => setTimeout(reject, PATIENCE, new Error('no close event')).unref());
+    return Promise.race([page.evaluate(exchange, { url: server.address, messages, code, reason }), late]);
+  };
+
+  try {
+    await page.goto(`http://127.0.0.1:${blank.address().port}/`);
+
+    await check('text and binary are echoed, the close is clean', async () => {
+      const messages = ['hello', '', 'Grüße, 日本語, 🦀', [0, 127, 128, 255], [], 'x'.repeat(70_000)];
+      const { echoes, code, reason, wasClean } = await talk(messages, 1000, 'bye');
+      assert.deepEqual(echoes, messages);
+      assert.deepEqual({ code, reason, wasClean }, { code: 1000, reason: 'bye', wasClean: true });
+    });
+
+    await check('a close code of the application comes back', async () => {
+      const { code, wasClean } = await talk(['hello'], 4999, '');
+      assert.deepEqual({ code, wasClean }, { code: 4999, wasClean: true });
+    });
+
+    await check('no subprotocol appears that was not asked for', async () => {
+      assert.equal((await talk(['hello'], 1000, '')).protocol, '');
+    });
+
+    await check('a message over the limit is closed with 1009', async () => {
+      const { echoes, code, wasClean } = await talk(['fits', 'x'.repeat(100_001)], 1000, '');
+      assert.deepEqual({ echoes, code, wasClean }, { echoes: ['fits'], code: 1009, wasClean: true });
+    });
+  } finally {
+    await page.close();
+    blank.close();
+    server.child.kill();
+  }
+}
+
+// --- all of it -------------------------------------------------------------------
+
+mkdirSync(logs, { recursive: true });
+const profile = mkdtempSync(`${root}target/browser-`);
+let failed = 0;
+try {
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    headless: true,
+    viewport: { width: 1280, height: 900 },
+    env: { ...process.env, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
+    // Only pages from this machine are opened: no sandbox is needed, which root could
+    // not have, and nothing is to be fetched behind our back.
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  for (const part of [demo, echo]) {
+    try {
+      await part(browser);
+    } catch (error) {
+      failed += 1;
+      console.log(`       ${error.message}`);
+    }
+  }
+  await browser.close();
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+}
+console.log(`browser: ${passed} checks passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""Runs the Autobahn test suite against a server and judges every case.
+
+    autobahn.py --setup            install the suite into .tools/autobahn
+    autobahn.py                    run it and compare with autobahn-server.md
+    autobahn.py --update           run it and rewrite autobahn-server.md
+    autobahn.py --cases 6.* 7.1.5  run only these, compare nothing
+
+Every case must be OK, in its behaviour and in its closing. Exit status: 0 all
+is well, 1 a case or the comparison failed, 2 the run cannot be trusted (a case
+has no result, the suite or the server ended early), 77 there is no Python 2.7.
+"""
+
+import argparse
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SUITE = ROOT / ".tools" / "autobahn"
+PINS = HERE / "requirements.txt"
+TABLE = HERE / "autobahn-server.md"
+OUTPUT = ROOT / "target" / "autobahn"
+SERVER = ROOT / "target" / "release" / "examples" / "conformance"
+# The largest message of the suite has 16 MiB.
+SERVER_ARGS = ["--listen", "127.0.0.1:0", "--max-message", str(32 * 1024 * 1024)]
+
+# The last self-contained virtualenv for Python 2.7: it carries pip and setuptools.
+VIRTUALENV = "virtualenv==16.7.12"
+
+GROUPS = {
+    "1": "Text and binary messages",
+    "2": "Ping and pong",
+    "3": "Reserved bits",
+    "4": "Reserved opcodes",
+    "5": "Fragments",
+    "6": "UTF-8",
+    "7": "Closing",
+    "9": "Large messages and many messages",
+    "10": "Messages sent in many fragments",
+}
+# The suite has no opinion on these, whoever answers: data in flight during the
+# closing handshake, and close codes outside the defined ranges.
+NO_OPINION = re.compile(r"7\.1\.6|7\.13\.\d+")
+
+# The suite's own limits, 5 s and 1 s, are too tight for a busy machine.
+TIMEOUTS = {
+    "openHandshakeTimeout": 20,
+    "closeHandshakeTimeout": 5,
+    "serverConnectionDropTimeout": 5,
+}
+
+
+class Untrusted(Exception):
+    """The run says nothing about the server."""
+
+
+# --- the suite's environment -------------------------------------------------
+
+
+def python27():
+    """The path of a CPython 2.7, or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = ["python2.7", "python2", *sorted(map(str, pyenv.glob("versions/2.7*/bin/python2.7")))]
+    if "PYTHON27" in os.environ:
+        candidates = [os.environ["PYTHON27"]]
+    probe = "import sys, ssl, zlib, ctypes; sys.stdout.write(sys.executable * (sys.version_info[:2] == (2, 7)))"
+    for candidate in candidates:
+        with contextlib.suppress(OSError):
+            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+            if found.returncode == 0 and found.stdout:
+                return found.stdout
+    return None
+
+
+def setup():
+    """Makes the suite's environment, unless these very pins are installed."""
+    recipe = hashlib.sha256(PINS.read_bytes() + VIRTUALENV.encode()).hexdigest()
+    stamp = SUITE / "installed"
+    if stamp.exists() and stamp.read_text() == recipe:
+        return
+    python = python27()
+    if python is None:
+        print("no Python 2.7: set PYTHON27 to one with ssl, zlib and ctypes")
+        sys.exit(77)
+
+    print(f"installing the Autobahn test suite with {python}", flush=True)
+    shutil.rmtree(SUITE, ignore_errors=True)
+    SUITE.parent.mkdir(exist_ok=True)
+    env = dict(
+        os.environ,
+        PYTHONWARNINGS="ignore",
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+        PIP_CACHE_DIR=str(SUITE.parent / "cache" / "pip"),
+    )
+    with tempfile.TemporaryDirectory(dir=SUITE.parent) as boot:
+        persist([python, "-m", "pip", "install", "-q", "--no-deps", "--target", boot, VIRTUALENV], env)
+        make = [python, "-m", "virtualenv", "-q", "--no-download", str(SUITE)]
+        subprocess.run(make, check=True, env=dict(env, PYTHONPATH=boot))
+    pip = [str(SUITE / "bin" / "python"), "-m", "pip"]
+    persist(pip + ["install", "-q", "--no-deps", "-r", str(PINS)], env)
+    subprocess.run(pip + ["check"], check=True, env=env)
+    subprocess.run([str(SUITE / "bin" / "wstest"), "-a"], check=True, env=env)
+    stamp.write_text(recipe)
+
+
+def persist(command, env):
+    """Runs a command that uses the network; tries again twice."""
+    for pause in (3, 10, None):
+        if subprocess.run(command, env=env).returncode == 0:
+            return
+        if pause is None:
+            raise Untrusted("could not install: " + " ".join(command))
+        time.sleep(pause)
+
+
+# --- one run -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def server(program):
+    """Starts the server and gives its URL; complains if it ended by itself."""
+    log = open(OUTPUT / "server.log", "w+")
+    child = subprocess.Popen(
+        [program, *SERVER_ARGS], stdout=subprocess.PIPE, stderr=log, text=True
+    )
+    overdue = threading.Timer(20, child.kill)
+    overdue.start()
+    ready = child.stdout.readline().split()
+    overdue.cancel()
+    try:
+        if len(ready) != 2 or ready[0] != "ready":
+            raise Untrusted(f"the server did not become ready, see {log.name}")
+        yield ready[1]
+        if child.poll() is not None:
+            raise Untrusted(f"the server ended with status {child.returncode}, see {log.name}")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def chosen_cases(patterns):
+    """The suite's case ids that match, in the suite's order."""
+    listing = "import autobahntestsuite.case as c; print(' '.join(x.__name__[4:] for x in c.Cases))"
+    out = subprocess.run(
+        [str(SUITE / "bin" / "python"), "-W", "ignore", "-c", listing],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=OUTPUT,  # Python looks here first, and this file's name is a package of the suite
+    )
+    known = [name.replace("_", ".") for name in out.stdout.split()]
+    chosen = set()
+    for pattern in patterns:
+        hits = {c for c in known if c == pattern or pattern.endswith(".*") and c.startswith(pattern[:-1])}
+        if not hits:
+            raise Untrusted(f"the suite has no case {pattern}")
+        chosen |= hits
+    return [case for case in known if case in chosen]
+
+
+def run_suite(url, cases, limit):
+    """Runs the cases and gives the suite's result of each."""
+    spec = {
+        "outdir": str(OUTPUT / "reports"),
+        "servers": [{"agent": "server", "url": url}],
+        "cases": cases,
+        "exclude-cases": [],
+        "exclude-agent-cases": {},
+        "options": TIMEOUTS,
+    }
+    (OUTPUT / "spec.json").write_text(json.dumps(spec, indent=1))
+    command = [str(SUITE / "bin" / "wstest"), "-m", "fuzzingclient", "-s", str(OUTPUT / "spec.json")]
+    suite = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=dict(os.environ, PYTHONWARNINGS="ignore", PYTHONUNBUFFERED="1"),
+    )
+    overdue = threading.Timer(limit, suite.kill)
+    overdue.start()
+    refused = None
+    try:
+        with open(OUTPUT / "wstest.log", "w") as log:
+            for line in suite.stdout:
+                log.write(line)
+                if re.match(r"Connection to .* failed", line):
+                    refused = refused or line.strip()
+                progress(line)
+    finally:
+        overdue.cancel()
+        suite.kill()
+        suite.wait()
+    # The suite ends with 0 whatever happened, so its own status proves little.
+    if refused:
+        raise Untrusted(refused)
+    if suite.returncode != 0:
+        raise Untrusted(f"the suite ended with status {suite.returncode} (limit {limit} s)")
+    try:
+        results = json.loads((OUTPUT / "reports" / "index.json").read_text())["server"]
+    except (OSError, ValueError, KeyError) as error:
+        raise Untrusted(f"the suite wrote no results: {error!r}") from error
+    missing = [case for case in cases if case not in results]
+    if missing or len(results) != len(cases):
+        raise Untrusted(f"{len(results)} results for {len(cases)} cases; missing: {missing[:5]}")
+    return results
+
+
+def progress(line):
+    """Shows the running case: in place on a terminal, else once per group."""
+    found = re.search(r"test case ID (\d+)(\.[\d.]+)", line)
+    if not found:
+        return
+    if sys.stdout.isatty():
+        print(f"\r  case {found[1]}{found[2]}      ", end="", flush=True)
+    elif progress.group != found[1]:
+        print(f"  group {found[1]}: {GROUPS.get(found[1], '')}", flush=True)
+    progress.group = found[1]
+
+
+progress.group = None
+
+
+# --- judging -----------------------------------------------------------------
+
+
+def passes(case, result):
+    allowed = {"OK", "INFORMATIONAL"} if NO_OPINION.fullmatch(case) else {"OK"}
+    return {result["behavior"], result["behaviorClose"]} <= allowed
+
+
+def group_of(case):
+    return case.split(".")[0]
+
+
+def table(results):
+    """All results as Markdown, without anything that changes between runs."""
+    cases = sorted(results, key=lambda case: [int(part) for part in case.split(".")])
+    groups = sorted({group_of(case) for case in cases}, key=int)
+
+    def counts(title, members):
+        ok = sum(results[c]["behavior"] == results[c]["behaviorClose"] == "OK" for c in members)
+        good = sum(passes(c, results[c]) for c in members)
+        return f"| {title} | {len(members)} | {ok} | {good - ok} | {len(members) - good} |"
+
+    lines = [
+        "# Autobahn test suite: the server's results",
+        "",
+        "Written by `scripts/test --update-conformance`; every run of `scripts/test` must give the same.",
+        "A case is OK when its behaviour and its closing are. *Informational* are cases on which the suite",
+        "has no opinion (7.1.6, 7.13.\\*). The last column is the close code that the server sent.",
+        "",
+        "| group | cases | OK | informational | failed |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for group in groups:
+        title = f"{group} {GROUPS.get(group, '')}".strip()
+        lines.append(counts(title, [c for c in cases if group_of(c) == group]))
+    lines.append(counts("all", cases))
+    for group in groups:
+        lines += ["", f"## {group} {GROUPS.get(group, '')}".rstrip(), ""]
+        lines += ["| case | behaviour | closing | close code |", "| --- | --- | --- | --- |"]
+        for case in (c for c in cases if group_of(c) == group):
+            result = results[case]
+            code = result["remoteCloseCode"]
+            code = "none" if code is None else code
+            lines.append(f"| {case} | {result['behavior']} | {result['behaviorClose']} | {code} |")
+    return "\n".join(lines) + "\n"
+
+
+def judge(results, compare, update):
+    failed = {case: result for case, result in results.items() if not passes(case, result)}
+    for case, result in failed.items():
+        print(f"FAILED {case}: {result['behavior']}, closing {result['behaviorClose']}")
+    if failed:
+        print(f"look at {OUTPUT.relative_to(ROOT)}/reports/index.html")
+
+    differs = False
+    if compare:
+        fresh = table(results)
+        (OUTPUT / TABLE.name).write_text(fresh)
+        known = TABLE.read_text() if TABLE.exists() else ""
+        if update:
+            TABLE.write_text(fresh)
+            print(f"wrote {TABLE.relative_to(ROOT)}")
+        elif fresh != known:
+            differs = True
+            print(f"the results differ from {TABLE.relative_to(ROOT)}:")
+            old, new = known.splitlines(), fresh.splitlines()
+            print("\n".join(difflib.unified_diff(old, new, "committed", "this run", n=1, lineterm="")))
+    print(f"{len(results)} cases: {len(results) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed or differs else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--setup", action="store_true", help="install the suite and stop")
+    parser.add_argument("--update", action="store_true", help="rewrite the table of results")
+    parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these: 7.1.5, or 6.* for a group")
+    parser.add_argument("--server", default=str(SERVER), help="the program to test")
+    parser.add_argument("--url", help="test the server that listens here instead of starting one")
+    parser.add_argument("--limit", type=int, default=600, help="seconds for the whole run (600)")
+    args = parser.parse_args()
+    if args.update and args.cases:
+        parser.error("--update needs all cases")
+
+    try:
+        setup()
+        if args.setup:
+            return 0
+        shutil.rmtree(OUTPUT, ignore_errors=True)
+        OUTPUT.mkdir(parents=True)
+        cases = chosen_cases(args.cases or [group + ".*" for group in GROUPS])
+        print(f"{len(cases)} cases", flush=True)
+        with contextlib.nullcontext(args.url) if args.url else server(args.server) as url:
+            results = run_suite(url, cases, args.limit)
+        return judge(results, compare=not args.cases, update=args.update)
+    except (Untrusted, subprocess.CalledProcessError) as error:
+        print(f"NOT TO BE TRUSTED: {error}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
