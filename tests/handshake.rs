@@ -309,6 +309,17 @@ async fn a_gate_may_wait_attach_refuse_and_set_headers() {
 }
 
 #[tokio::test]
+async fn a_gate_that_panics_refuses_and_harms_nobody_else() {
+    let gate = |opening: &mut Opening| match opening.request().query() {
+        Some(_) => panic!("on purpose"),
+        None => Ok(()),
+    };
+    let server = serve(App::new().gate(gate).route("/", Echo)).await;
+    assert_eq!(status(server.addr, upgrade("/?x", "").as_bytes()).await, 500);
+    drop(Peer::open(server.addr, "/").await);
+}
+
+#[tokio::test]
 async fn limits_of_the_head_can_be_changed() {
     let app = App::new().route("/", Echo).head_limits(HeadLimits::default().with_max_size(400));
     let server = serve(app).await;

@@ -3,9 +3,14 @@
 use crate::app::Service;
 use crate::route::{Accepted, Route};
 use bytes::BytesMut;
+use http::StatusCode;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +40,7 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<
     if let Some(fallback) = service.fallback.as_ref().filter(|_| !request.is_upgrade()) {
         return fallback.serve(stream, &request, received).await;
     }
-    let admitted = match timeout_at(deadline, admit(request, peer, &service)).await {
+    let admitted = match timeout_at(deadline, unpanicking(admit(request, peer, &service))).await {
         Ok(Ok(admitted)) => admitted,
         Ok(Err(rejection)) => return refuse(stream, peer, &rejection, deadline + LINGER).await,
         Err(_) => return refuse(stream, peer, &Rejection::timeout(), deadline + LINGER).await,
@@ -94,6 +99,19 @@ async fn admit(request: RequestHead, peer: SocketAddr, service: &Service) -> Res
     handshake::encode_accept(&offer, subprotocol.as_deref(), opening.response_headers_mut(), &mut answer)
         .expect("a selected subprotocol is a token");
     Ok(Admitted { route, opening, subprotocol, answer })
+}
+
+/// A gate that panics refuses; everybody else goes on.
+async fn unpanicking<T>(admit: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    let mut admit = pin!(admit);
+    poll_fn(|cx| {
+        // What the panic left half done is the gate's own.
+        catch_unwind(AssertUnwindSafe(|| admit.as_mut().poll(cx))).unwrap_or_else(|_| {
+            tracing::error!("a gate panicked");
+            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
+        })
+    })
+    .await
 }
 
 /// Answers, and reads on for a moment without looking, so that the answer arrives.

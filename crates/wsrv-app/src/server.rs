@@ -5,9 +5,7 @@ use crate::handshake;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use wsrv_core::{Connections, Listener, Reason};
 
 /// A server that listens and is about to serve.
@@ -36,9 +34,10 @@ impl Server {
         &self.service.connections
     }
 
-    /// Serves until Ctrl-C or, on Unix, SIGTERM; then as [`serve_until`](Server::serve_until).
+    /// Serves until Ctrl-C or, on Unix, SIGTERM; then as [`serve_until`](Server::serve_until). A second signal cuts at
+    /// once those who have not said goodbye yet.
     pub async fn serve(self) -> Stopped {
-        self.serve_until(interrupted()).await
+        self.run(interrupted(), interrupted()).await
     }
 
     /// Serves until `stop` is ready. Then no new connection is accepted, those in their opening handshake are
@@ -49,6 +48,10 @@ impl Server {
     ///
     /// Dropped while it serves, it stops accepting; established connections go on.
     pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Stopped {
+        self.run(stop, std::future::pending()).await
+    }
+
+    async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) -> Stopped {
         let Server { listener, service } = self;
         let mut requests = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -66,13 +69,15 @@ impl Server {
         let connections = &service.connections;
         tracing::info!(connections = connections.len(), "the server stops");
         connections.close_all(Reason::GoingAway);
-        if timeout(service.settings.shutdown_timeout, connections.empty()).await.is_ok() {
-            return Stopped { cut: 0 };
+        tokio::select! {
+            () = connections.empty() => return Stopped { cut: 0 },
+            () = tokio::time::sleep(service.settings.shutdown_timeout) => {}
+            () = hurry => {}
         }
         let cut = connections.cut_all();
         tracing::warn!(connections = cut, "cut: they did not say goodbye in time");
-        // Their `on_close` still runs; it has a deadline of its own.
-        let _ = timeout(Duration::from_secs(5), connections.empty()).await;
+        // Their `on_close` still runs, under its own deadline.
+        connections.empty().await;
         Stopped { cut }
     }
 }
