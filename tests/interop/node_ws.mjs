@@ -210,7 +210,8 @@ const checks = {
 
   'an ordinary GET: 426 or 404, and the connection ends': async () => {
     const answer = await refusal({ headers: { Connection: 'keep-alive' } }, [426, 404]);
-    assert.equal(answer.headers.connection?.toLowerCase(), 'close');
+    const options = (answer.headers.connection ?? '').toLowerCase().split(/\s*,\s*/);
+    assert.ok(options.includes('close'), `Connection: ${options}`);
   },
 };
 

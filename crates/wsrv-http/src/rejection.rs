@@ -83,11 +83,9 @@ impl Rejection {
             put_header(&mut out, name, value.as_bytes());
         }
         put_header(&mut out, &DATE, httpdate::fmt_http_date(SystemTime::now()).as_bytes());
-        put_header(&mut out, &CONNECTION, b"close");
-        if headers.contains_key(UPGRADE) {
-            // RFC 9110 §7.8: who sends Upgrade names it here as well.
-            put_header(&mut out, &CONNECTION, b"upgrade");
-        }
+        // RFC 9110 §7.8: who sends Upgrade names it here as well.
+        let connection: &[u8] = if headers.contains_key(UPGRADE) { b"close, upgrade" } else { b"close" };
+        put_header(&mut out, &CONNECTION, connection);
         let line;
         let body = if headers.contains_key(CONTENT_TYPE) {
             &body[..]
@@ -168,7 +166,7 @@ mod tests {
         assert_eq!(rejection.headers()[ALLOW], "GET");
         let answer = String::from_utf8(Rejection::from(HandshakeError::NoUpgrade).encode().to_vec()).unwrap();
         assert!(answer.contains("\r\nupgrade: websocket\r\n"), "{answer}");
-        assert!(answer.contains("\r\nconnection: close\r\nconnection: upgrade\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close, upgrade\r\n"), "{answer}");
     }
 
     #[test]
