@@ -34,7 +34,8 @@ fn new_id() -> BatchId {
 
 /// The batch of the driver that is being polled on this thread, if one is.
 pub(crate) fn current() -> Option<BatchId> {
-    BATCH.with(|batch| (batch.depth.get() > 0).then_some(batch.id))
+    // While a thread ends, there is none.
+    BATCH.try_with(|batch| (batch.depth.get() > 0).then_some(batch.id)).ok().flatten()
 }
 
 /// Has `outbox` written out at the end of this thread's batch.

@@ -1,6 +1,7 @@
 //! Buffers that a thread lends to whichever connection is awake, so that an idle connection holds none.
 //!
-//! Nothing is borrowed across an await: a buffer is moved out and moved back.
+//! Nothing is borrowed across an await: a buffer is moved out and moved back. While a thread ends, there is nothing to
+//! borrow, and buffers are made and dropped.
 
 use bytes::BytesMut;
 use std::cell::{Cell, RefCell};
@@ -20,25 +21,27 @@ thread_local! {
 }
 
 pub(crate) fn take_read() -> BytesMut {
-    READ_BUFFER.take().unwrap_or_else(|| BytesMut::with_capacity(READ))
+    READ_BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
 /// Takes a read buffer back, unless a message that somebody keeps still lies in it.
 pub(crate) fn give_read(mut buffer: BytesMut) {
     buffer.clear();
     if buffer.capacity() >= READ || buffer.try_reclaim(READ) {
-        READ_BUFFER.set(Some(buffer));
+        let _ = READ_BUFFER.try_with(|kept| kept.set(Some(buffer)));
     }
 }
 
 pub(crate) fn take_write() -> BytesMut {
-    WRITE_BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(WRITE))
+    let kept = WRITE_BUFFERS.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
+    kept.unwrap_or_else(|| BytesMut::with_capacity(WRITE))
 }
 
 pub(crate) fn give_write(mut buffer: BytesMut) {
     buffer.clear();
     if (WRITE / 2..=WRITE_MAX).contains(&buffer.capacity()) {
-        WRITE_BUFFERS.with_borrow_mut(|kept| {
+        let _ = WRITE_BUFFERS.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
             if kept.len() < WRITE_KEPT {
                 kept.push(buffer);
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///
 /// A message is encoded once, whatever the number of members. Sending never waits: a member whose outbox is full
 /// meets its own [`SlowPeer`](crate::SlowPeer) policy and holds nobody up. Joining and leaving do not wait for a
-/// send either: that works on the list as it was when it began.
+/// send either: that works on the list as it was when it began. (The first change during a send copies the list.)
 pub struct Group<C: Connection>(Arc<Mutex<Members<C>>>);
 
 struct Members<C> {
@@ -78,19 +78,24 @@ impl<C: Connection> Group<C> {
         self.lock().places.contains_key(&conn.id())
     }
 
-    /// The members at this moment.
-    pub fn members(&self) -> Arc<Vec<C>> {
+    /// Looks at each member there is at this moment. The group is not locked meanwhile.
+    pub fn for_each(&self, look: impl FnMut(&C)) {
+        self.members().iter().for_each(look);
+    }
+
+    fn members(&self) -> Arc<Vec<C>> {
         self.lock().list.clone()
     }
 
     fn send_to(&self, message: C::Outgoing, mut wanted: impl FnMut(&C) -> bool) -> Delivery {
         let members = self.members();
+        let mut wanted = members.iter().filter(|member| wanted(member)).peekable();
         let mut delivery = Delivery::default();
-        if members.is_empty() {
+        if wanted.peek().is_none() {
             return delivery;
         }
         let prepared: <C::Wire as Wire>::Prepared = C::encode(message);
-        for member in members.iter().filter(|member| wanted(member)) {
+        for member in wanted {
             match member.link().try_send_prepared(&prepared) {
                 Ok(()) => delivery.sent += 1,
                 Err(SendError::Full) => delivery.full += 1,

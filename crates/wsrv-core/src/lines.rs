@@ -1,13 +1,13 @@
 //! A protocol of its own: one message a line. The smallest useful [`Wire`], for services that speak plain text.
 
-use crate::{Connection, Driver, Link, Out, Reason, Receive, Received, SendError, Transmit, Wire};
+use crate::{Connection, Link, Out, Reason, Receive, Received, SendError, Transmit, Wire};
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
 use std::fmt;
 
 /// Lines of bytes, ended by LF or CRLF. The end of the stream is a goodbye in good order.
 ///
-/// Run one with [`Driver`]. A line that is longer than the limit ends the connection with [`Reason::TooBig`].
+/// Run one with [`Driver`](crate::Driver). A line that is longer than the limit ends the connection with [`Reason::TooBig`].
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
     max_line: usize,
@@ -29,9 +29,9 @@ impl LineConnection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`].
+    /// [`SendError::Closed`]; [`SendError::Invalid`] if there is a line end in it already.
     pub async fn send(&self, line: impl Into<Bytes>) -> Result<(), SendError> {
-        let line = encode(line.into());
+        let line = checked(line.into())?;
         self.0
             .send(|_, out| {
                 out.put_bytes(line);
@@ -44,10 +44,14 @@ impl LineConnection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`], [`SendError::Full`].
+    /// [`SendError::Closed`], [`SendError::Full`], [`SendError::Invalid`].
     pub fn try_send(&self, line: impl Into<Bytes>) -> Result<(), SendError> {
-        self.0.try_send_prepared(&encode(line.into()))
+        self.0.try_send_prepared(&checked(line.into())?)
     }
+}
+
+fn checked(line: Bytes) -> Result<Bytes, SendError> {
+    if line.contains(&b'\n') { Err(SendError::Invalid("a line with a line end in it")) } else { Ok(encode(line)) }
 }
 
 impl Connection for LineConnection {
@@ -59,6 +63,7 @@ impl Connection for LineConnection {
         &self.0
     }
 
+    /// A message to a group that has line ends in it arrives as several lines.
     fn encode(message: Bytes) -> Bytes {
         encode(message)
     }
@@ -168,7 +173,3 @@ impl fmt::Display for Lines {
         write!(f, "lines of at most {} bytes", self.max_line)
     }
 }
-
-// For the links in the documentation above.
-#[allow(unused)]
-type _Driver = Driver<Lines>;

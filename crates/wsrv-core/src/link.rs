@@ -1,7 +1,7 @@
 //! The cheap, cloneable handle at the bottom of every connection.
 
 use crate::batch::{self, Flush};
-use crate::outbox::{Outbox, Waiting, Wish};
+use crate::outbox::{Outbox, Until, Waiter, Wish};
 use crate::stream::Stream;
 use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
 use std::fmt;
@@ -9,7 +9,8 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::task::coop::poll_proceed;
 
 /// What all handles of one connection and its driver share.
 pub(crate) struct Shared<W: Wire> {
@@ -47,24 +48,28 @@ impl<W: Wire> Shared<W> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Outbox<W>> {
-        // Nothing of an outbox is half done when an encoder panics: at worst a frame is cut, and the panicking
-        // connection is closed anyway.
+        // An encoder that panics has failed the outbox before it unlocks; all else under the lock does not panic.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the lock back, and wakes those who wait for room or for the end if it has come.
+    /// Gives the lock back, and wakes those for whom the time has come.
     pub(crate) fn unlock_and_wake(&self, mut outbox: MutexGuard<'_, Outbox<W>>) {
-        let over = outbox.finished || outbox.failed || outbox.ending.is_some();
-        let waiting = match outbox.waiting {
-            Some(_) if over || outbox.queued() <= self.limits.outbox_soft.min(self.limits.outbox / 2) => {
-                outbox.waiting.take()
+        let mut woken = Vec::new();
+        if !outbox.waiting.is_empty() {
+            let ended = outbox.is_ended();
+            let dead = outbox.finished || outbox.failed;
+            // Not as soon as there is any room: senders would be woken for each message the peer takes.
+            let room = outbox.queued() <= self.limits.outbox / 2 && outbox.queued() < self.limits.outbox;
+            woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
+                Until::Room => dead || room,
+                Until::End => ended,
+            }));
+            if outbox.waiting.is_empty() {
+                outbox.waiting = Vec::new();
             }
-            _ => None,
-        };
-        drop(outbox);
-        for (_, waker) in waiting.into_iter().flat_map(|waiting| *waiting) {
-            waker.wake();
         }
+        drop(outbox);
+        woken.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
     /// Tells the driver to look into the outbox.
@@ -74,30 +79,41 @@ impl<W: Wire> Shared<W> {
         self.unlock_and_wake(outbox);
     }
 
+    /// Whether a message may be sent now.
+    fn admit(&self, outbox: &Outbox<W>) -> Result<(), SendError> {
+        if outbox.finished || outbox.failed {
+            return Err(SendError::Closed);
+        }
+        if outbox.queued() < self.limits.outbox { Ok(()) } else { Err(SendError::Full) }
+    }
+
     /// After something was encoded: who writes it, and when.
     fn encoded(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
         if outbox.queued() > self.limits.outbox_soft {
             self.attention.store(true, Ordering::Release);
         }
-        if outbox.corked {
-            // The driver's turn writes. Only a large cork goes out before.
-            if outbox.cork_is_full() {
-                outbox.try_flush();
-            }
-            return;
+        let batch = batch::current();
+        if !outbox.corked && batch.is_none() {
+            return self.flush(outbox);
         }
-        match batch::current() {
-            Some(batch) if outbox.dirty == Some(batch) => {}
-            Some(batch) => {
-                outbox.dirty = Some(batch);
-                drop(outbox);
-                batch::add(self.clone());
-            }
-            None => {
-                outbox.try_flush();
-                self.unlock_and_wake(outbox);
-            }
+        // A turn ends with a write. A large cork does not wait for it: what a turn may send is bounded by what the
+        // peer takes, not by how long the turn is.
+        if outbox.cork_is_full() {
+            outbox.try_flush();
         }
+        if !outbox.corked && outbox.dirty != batch {
+            outbox.dirty = batch;
+            drop(outbox);
+            batch::add(self.clone());
+        }
+    }
+
+    fn flush(&self, mut outbox: MutexGuard<'_, Outbox<W>>) {
+        // Whose driver is being polled will be written then.
+        if !outbox.corked {
+            outbox.try_flush();
+        }
+        self.unlock_and_wake(outbox);
     }
 }
 
@@ -105,10 +121,7 @@ impl<W: Wire> Flush for Shared<W> {
     fn flush_after_batch(&self) {
         let mut outbox = self.lock();
         outbox.dirty = None;
-        if !outbox.corked {
-            outbox.try_flush();
-        }
-        self.unlock_and_wake(outbox);
+        self.flush(outbox);
     }
 }
 
@@ -157,8 +170,7 @@ impl<W: Wire> Link<W> {
 
     /// Whether nobody has begun to close the connection, as far as is known here.
     pub fn is_open(&self) -> bool {
-        let outbox = self.0.lock();
-        !outbox.finished && !outbox.failed && outbox.ending.is_none()
+        !self.0.lock().is_ended()
     }
 
     /// The peer's goodbye, once it has arrived.
@@ -169,7 +181,10 @@ impl<W: Wire> Link<W> {
     /// Encodes and sends at once, or not at all.
     ///
     /// `encode` is called under the outbox's lock, in wire order; it must be quick, must not touch the same
-    /// connection, and puts out a message whole or returns an error. From inside a handler the bytes leave at the end of the turn, together with all else it sent.
+    /// connection, and puts out a message whole or returns an error. From inside a handler the bytes leave at the end of
+    /// the turn, together with all else it sent; over TCP, earlier where it sends much. Over another stream nothing is
+    /// written before the turn ends, so a handler that sends more than [`Limits::outbox`] at once has to
+    /// [wait](Link::send).
     ///
     /// # Errors
     ///
@@ -180,23 +195,22 @@ impl<W: Wire> Link<W> {
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
-        if outbox.finished || outbox.failed {
-            return Err(SendError::Closed);
-        }
-        if outbox.queued() >= self.0.limits.outbox {
-            if self.0.limits.slow_peer == SlowPeer::Close {
+        if let Err(refused) = self.0.admit(&outbox) {
+            if refused == SendError::Full && self.0.limits.slow_peer == SlowPeer::Close {
                 self.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
             }
-            return Err(SendError::Full);
+            return Err(refused);
         }
         let result = outbox.encode(encode)?;
         self.0.encoded(outbox);
         Ok(result)
     }
 
-    /// Encodes and sends as soon as fewer than [`Limits::outbox`] bytes wait.
+    /// Encodes and sends as soon as there is room: at once if fewer than [`Limits::outbox`] bytes wait, else when the
+    /// peer has taken half of that.
     ///
-    /// A handler may wait for its own connection: the driver goes on writing meanwhile.
+    /// A handler may wait for its own connection: the driver goes on writing meanwhile. Senders that do not wait may
+    /// take the room before one that does.
     ///
     /// # Errors
     ///
@@ -212,14 +226,18 @@ impl<W: Wire> Link<W> {
         let mut place = Place { link: self, number: 0 };
         let mut encode = Some(encode);
         poll_fn(move |cx| {
+            // Counts as work, so that a handler which only ever sends gives others their turn.
+            let turn = ready!(poll_proceed(cx));
             let mut outbox = self.0.lock();
-            if outbox.finished || outbox.failed {
-                return Poll::Ready(Err(SendError::Closed));
+            match self.0.admit(&outbox) {
+                Ok(()) => {}
+                Err(SendError::Full) => {
+                    place.keep(&mut outbox.waiting, Until::Room, cx.waker());
+                    return Poll::Pending;
+                }
+                Err(refused) => return Poll::Ready(Err(refused)),
             }
-            if outbox.queued() >= self.0.limits.outbox {
-                place.keep(&mut outbox.waiting, cx.waker());
-                return Poll::Pending;
-            }
+            turn.made_progress();
             let encode = encode.take().expect("a future is not polled after it was ready");
             let result = outbox.encode(encode)?;
             self.0.encoded(outbox);
@@ -238,7 +256,7 @@ impl<W: Wire> Link<W> {
 
     fn wish(&self, mut outbox: MutexGuard<'_, Outbox<W>>, by: ClosedBy, close: W::Close) {
         let ending = outbox.ending();
-        if ending.wish.is_none() {
+        if ending.wish.is_none() && ending.from_peer.is_none() {
             ending.wish = Some(Wish { by, close });
             self.0.alert(outbox);
         }
@@ -262,10 +280,10 @@ impl<W: Wire> Link<W> {
         let mut place = Place { link: self, number: 0 };
         poll_fn(move |cx: &mut Context<'_>| {
             let mut outbox = self.0.lock();
-            if outbox.finished || outbox.failed || outbox.ending.is_some() {
+            if outbox.is_ended() {
                 return Poll::Ready(());
             }
-            place.keep(&mut outbox.waiting, cx.waker());
+            place.keep(&mut outbox.waiting, Until::End, cx.waker());
             Poll::Pending
         })
     }
@@ -300,18 +318,14 @@ struct Place<'a, W: Wire> {
 }
 
 impl<W: Wire> Place<'_, W> {
-    // Boxed because hardly anybody ever waits.
-    #[allow(clippy::box_collection)]
-    fn keep(&mut self, waiting: &mut Option<Box<Waiting>>, waker: &Waker) {
-        // Numbers are never used twice: a list that was woken is gone, and a place in it must not be taken for one
-        // in the next.
+    fn keep(&mut self, waiting: &mut Vec<Waiter>, until: Until, waker: &Waker) {
+        // Numbers are never used twice: a place that was woken must not be taken for somebody else's.
         static LAST: AtomicU64 = AtomicU64::new(0);
-        let waiting = waiting.get_or_insert_default();
-        match waiting.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, kept)) => kept.clone_from(waker),
+        match waiting.iter_mut().find(|waiter| waiter.number == self.number) {
+            Some(waiter) => waiter.waker.clone_from(waker),
             None => {
                 self.number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-                waiting.push((self.number, waker.clone()));
+                waiting.push(Waiter { number: self.number, until, waker: waker.clone() });
             }
         }
     }
@@ -320,10 +334,7 @@ impl<W: Wire> Place<'_, W> {
 impl<W: Wire> Drop for Place<'_, W> {
     fn drop(&mut self) {
         if self.number > 0 {
-            let mut outbox = self.link.0.lock();
-            if let Some(waiting) = &mut outbox.waiting {
-                waiting.retain(|(number, _)| *number != self.number);
-            }
+            self.link.0.lock().waiting.retain(|waiter| waiter.number != self.number);
         }
     }
 }

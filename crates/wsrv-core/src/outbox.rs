@@ -6,6 +6,7 @@ use crate::{ClosedBy, Wire, buffers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll, Waker};
 
 /// Payloads from this size on are queued as they are instead of being copied behind the messages before them.
@@ -27,7 +28,8 @@ impl Out<'_> {
         self.queue.tail().extend_from_slice(bytes);
     }
 
-    /// Appends `bytes`, without copying them if they are large.
+    /// Appends `bytes`, without copying them if they are large. They are dropped under the outbox's lock once they are
+    /// written; an owner whose drop touches the same connection would wait for itself.
     pub fn put_bytes(&mut self, bytes: Bytes) {
         if bytes.len() < SHARED { self.put_slice(&bytes) } else { self.queue.push(bytes) }
     }
@@ -56,7 +58,7 @@ impl Queue {
     }
 
     fn push(&mut self, bytes: Bytes) {
-        let before = std::mem::take(&mut self.tail).freeze();
+        let before = self.tail.split().freeze();
         self.pieces_len += before.len() + bytes.len();
         let pieces = self.pieces.get_or_insert_default();
         pieces.extend([before, bytes].into_iter().filter(|piece| !piece.is_empty()));
@@ -133,8 +135,7 @@ pub(crate) struct Outbox<W: Wire> {
     /// The driver's.
     pub(crate) waker: Option<Waker>,
     /// Others that wait for room or for the end.
-    #[allow(clippy::box_collection)]
-    pub(crate) waiting: Option<Box<Waiting>>,
+    pub(crate) waiting: Vec<Waiter>,
     pub(crate) ending: Option<Box<Ending<W>>>,
     /// The driver is being polled and will write when its turn ends; everybody else only appends.
     pub(crate) corked: bool,
@@ -154,8 +155,21 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) driver_wants_empty: bool,
 }
 
-/// Wakers of those who wait on an outbox, each with a number by which its owner finds it again.
-pub(crate) type Waiting = Vec<(u64, Waker)>;
+/// Somebody who waits on an outbox, with a number by which it is found again.
+pub(crate) struct Waiter {
+    pub(crate) number: u64,
+    pub(crate) until: Until,
+    pub(crate) waker: Waker,
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Room for a message, or that there never will be.
+    Room,
+    /// The beginning of the connection's end.
+    End,
+}
 
 impl<W: Wire> Outbox<W> {
     pub(crate) fn new(sender: W::Sender, stream: Stream) -> Self {
@@ -165,7 +179,7 @@ impl<W: Wire> Outbox<W> {
             queue: Queue::default(),
             answer: None,
             waker: None,
-            waiting: None,
+            waiting: Vec::new(),
             ending: None,
             corked: false,
             blocked: false,
@@ -183,13 +197,26 @@ impl<W: Wire> Outbox<W> {
         self.queue.len()
     }
 
+    /// Whether the end has begun, from whichever side.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.finished || self.failed || self.ending.is_some()
+    }
+
     pub(crate) fn ending(&mut self) -> &mut Ending<W> {
         self.ending.get_or_insert_default()
     }
 
     /// Lets the sending half encode behind all that was sent before.
     pub(crate) fn encode<R>(&mut self, encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> R) -> R {
-        encode(&mut self.sender, &mut Out { queue: &mut self.queue })
+        let (sender, mut out) = (&mut self.sender, Out { queue: &mut self.queue });
+        match catch_unwind(AssertUnwindSafe(|| encode(sender, &mut out))) {
+            Ok(result) => result,
+            Err(panic) => {
+                // Half a message may be in the queue, and nothing can be sent behind it.
+                self.fail();
+                resume_unwind(panic)
+            }
+        }
     }
 
     /// Encodes the answer to a signal. While the socket is blocked, or more than `soft` bytes wait, only the latest
@@ -210,9 +237,16 @@ impl<W: Wire> Outbox<W> {
         aside.clear();
     }
 
-    /// Whether a turn has collected so much that it should be written now.
+    /// Puts the answer that was kept back behind the queue.
+    pub(crate) fn queue_answer(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            self.queue.tail().extend_from_slice(&answer);
+        }
+    }
+
+    /// Whether a turn has collected so much that it should be written before its end, if that can be done here.
     pub(crate) fn cork_is_full(&self) -> bool {
-        self.queue.len() > CORK && !self.blocked
+        self.queue.len() > CORK && !self.blocked && matches!(self.stream, Stream::Tcp(_))
     }
 
     /// Whether everything was written and flushed (or never will be).
@@ -245,8 +279,10 @@ impl<W: Wire> Outbox<W> {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.failed {
             if self.queue.len() == 0 {
-                let Some(answer) = self.answer.take() else { break };
-                self.queue.tail().extend_from_slice(&answer);
+                self.queue_answer();
+                if self.queue.len() == 0 {
+                    break;
+                }
             }
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = self.queue.slices(&mut slices);

@@ -2,12 +2,16 @@
 
 use bytes::BytesMut;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Any stream a connection can run over: TLS, a Unix socket, a pipe in memory.
+///
+/// Its methods are called under the connection's lock and must not touch the connection. A panic in them counts as an
+/// error of the stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
@@ -42,9 +46,11 @@ impl Stream {
                     done => return Poll::Ready(done),
                 }
             },
-            Stream::Other(io) if io.is_write_vectored() => Pin::new(io).poll_write_vectored(cx, pieces),
-            // A stream that cannot write pieces takes the first; the rest follows in the next call.
-            Stream::Other(io) => Pin::new(io).poll_write(cx, pieces.first().map_or(&[], |first| first)),
+            Stream::Other(io) => unpanicking(|| match io.is_write_vectored() {
+                true => Pin::new(io).poll_write_vectored(cx, pieces),
+                // It cannot write pieces and takes the first; the rest follows in the next call.
+                false => Pin::new(io).poll_write(cx, pieces.first().map_or(&[], |first| first)),
+            }),
             Stream::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -52,7 +58,7 @@ impl Stream {
     /// TCP has nothing to flush; for a stream like TLS, written is not yet sent.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Stream::Other(io) => Pin::new(io).poll_flush(cx),
+            Stream::Other(io) => unpanicking(|| Pin::new(io).poll_flush(cx)),
             Stream::Tcp(_) | Stream::Gone => Poll::Ready(Ok(())),
         }
     }
@@ -62,7 +68,7 @@ impl Stream {
         match self {
             // A `read_buf` future holds nothing between two polls, so a fresh one each time loses nothing.
             Stream::Tcp(tcp) => pin!(tcp.read_buf(buffer)).poll(cx),
-            Stream::Other(io) => pin!(io.read_buf(buffer)).poll(cx),
+            Stream::Other(io) => unpanicking(|| pin!(io.read_buf(buffer)).poll(cx)),
             Stream::Gone => Poll::Ready(Ok(0)),
         }
     }
@@ -70,8 +76,13 @@ impl Stream {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Stream::Other(io) => Pin::new(io).poll_shutdown(cx),
+            Stream::Other(io) => unpanicking(|| Pin::new(io).poll_shutdown(cx)),
             Stream::Gone => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// A stream that panics is one that fails. What it left half done is its own.
+fn unpanicking<T>(call: impl FnOnce() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Poll::Ready(Err(io::Error::other("the stream panicked"))))
 }

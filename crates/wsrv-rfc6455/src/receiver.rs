@@ -9,10 +9,11 @@ use crate::payload::{Fragments, Payload};
 use crate::received::{ControlPayload, Found, Received};
 use crate::{CloseCode, CloseFrame, Limits, Message, ProtocolError, Text, mask, utf8};
 
-/// Payloads of at least this many bytes leave [`Receiver::take`] without a copy, as a view into the buffer they
-/// arrived in. Shorter ones are copied out: that is cheaper than sharing, and a short message that is kept for long
-/// does not keep a large buffer alive. A long one does while it is kept; copy it where that matters.
-pub const SHARE_FROM: usize = 4096;
+/// Payloads of at least this many bytes are handed out as views of the read buffer, smaller ones as copies.
+///
+/// A view keeps the whole buffer alive for as long as somebody keeps the message, so with reads of 64 KiB a message
+/// holds four times its size at most.
+pub const SHARE_FROM: usize = 16 * 1024;
 
 /// The receiving half: turns bytes into checked messages and control frames.
 ///

@@ -4,6 +4,7 @@ use super::End;
 use super::reader::Reader;
 use crate::{Closed, ClosedBy, Transmit, Wire};
 use std::future::poll_fn;
+use std::io;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -28,18 +29,22 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Close
 async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
     let await_peer = {
         let mut outbox = reader.shared.lock();
+        // Nothing may follow the goodbye, not even an answer that had to wait.
+        outbox.queue_answer();
         // A transport that was lost may still carry what is queued, if only the peer's half has ended; but there is
         // nobody left to greet.
-        let await_peer = end.by != ClosedBy::Lost && outbox.encode(|sender, out| sender.close(&end.close, out));
+        let greet = !matches!(end.by, ClosedBy::Lost | ClosedBy::Cut);
+        let await_peer = greet && outbox.encode(|sender, out| sender.close(&end.close, out));
         outbox.finished = true;
         await_peer
     };
     drained(reader).await;
     match end.by {
-        ClosedBy::Peer => !reader.shared.lock().failed,
         // What follows a protocol error cannot be understood.
         ClosedBy::Protocol | ClosedBy::Lost | ClosedBy::Cut => false,
-        _ => await_peer && poll_fn(|cx| reader.poll_goodbye(cx)).await,
+        ClosedBy::Peer => !reader.shared.lock().failed,
+        _ if await_peer => poll_fn(|cx| reader.poll_goodbye(cx)).await,
+        _ => !reader.shared.lock().failed,
     }
 }
 
@@ -59,9 +64,11 @@ async fn drained<W: Wire>(reader: &mut Reader<W>) {
 
 /// Ends our half of the stream and waits for the peer to end its own.
 async fn part<W: Wire>(reader: &mut Reader<W>) {
-    let shared = reader.shared.clone();
-    let ended = poll_fn(|cx| shared.lock().stream.poll_shutdown(cx)).await;
-    if ended.is_ok() {
+    let ended = poll_fn(|cx| match reader.notice_cut() {
+        true => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        false => reader.shared.lock().stream.poll_shutdown(cx),
+    });
+    if ended.await.is_ok() {
         poll_fn(|cx| reader.poll_end_of_stream(cx)).await;
     }
 }

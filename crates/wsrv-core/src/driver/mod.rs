@@ -108,7 +108,7 @@ impl<W: Wire> Driver<W> {
         let shared = Shared::<W>::new(self.stream, sender, context, self.remote_addr, limits);
         let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
         let reader = Reader::new(shared.clone(), receiver, self.received);
-        Drive { shared, _registration: registration, inner: live(reader, handler) }
+        Drive { shared, inner: live(reader, handler), _registration: registration }
     }
 }
 
@@ -142,7 +142,7 @@ impl<W: Wire> End<W> {
 macro_rules! step {
     ($reader:ident, $call:expr, $patience:expr) => {
         match step::guarded(|| $call) {
-            Ok(step) => $reader.step(pin!(step), $patience).await,
+            Ok(step) => $reader.step(pin!(Some(step)), $patience).await,
             Err(()) => Stepped::Panicked,
         }
     };
@@ -156,7 +156,12 @@ fn live<W: Wire, H: Handler<W::Connection>>(
         let conn = W::connection(Link(reader.shared.clone()));
         let end = match step!(reader, handler.on_open(&conn), Patience::UntilEnd) {
             Stepped::Done(Ok(mut state)) => {
-                let end = serve(&mut reader, &*handler, &conn, &mut state).await;
+                let mut end = serve(&mut reader, &*handler, &conn, &mut state).await;
+                reader.take_end();
+                if let Some(error) = end.error.take() {
+                    // There is nothing to go on with, so the verdict does not matter.
+                    let _ = step!(reader, handler.on_error(&conn, &mut state, error), Patience::UntilEnd);
+                }
                 let closed = end.closed();
                 reader.shared.begin_end();
                 tracing::debug!(connection = %conn.id(), %closed, "connection ends");
@@ -165,10 +170,14 @@ fn live<W: Wire, H: Handler<W::Connection>>(
                 end
             }
             Stepped::Done(Err(error)) => {
-                tracing::debug!(connection = %conn.id(), %error, "refused by on_open");
+                reader.take_end();
+                log_error(&conn, &error);
                 End::new(ClosedBy::Handler, error.reason())
             }
-            Stepped::Panicked => End::new(ClosedBy::Panic, Reason::Internal),
+            Stepped::Panicked => {
+                reader.take_end();
+                End::new(ClosedBy::Panic, Reason::Internal)
+            }
             Stepped::Dropped => reader.take_end(),
         };
         // Boxed: the goodbye's room is not to lie idle in the task all its life.
@@ -184,39 +193,39 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
     state: &mut H::State,
 ) -> impl Future<Output = End<W>> + Send {
     async move {
+        let mut forgiven = false;
         loop {
             let next = poll_fn(|cx| {
-                let background = step::guarded(|| handler.poll_background(conn, state, cx));
-                match background {
-                    Ok(Poll::Pending) => reader.poll_next(cx).map(Event::Next),
-                    Ok(Poll::Ready(Ok(()))) => match reader.poll_next(cx) {
-                        Poll::Ready(next) => Poll::Ready(Event::Next(next)),
-                        Poll::Pending => {
-                            // There may be more to do; others get their turn first.
-                            cx.waker().wake_by_ref();
-                            Poll::Pending
-                        }
+                // A background that was just forgiven its failure waits until everything else had its turn.
+                let background = match std::mem::take(&mut forgiven) {
+                    true => Poll::Ready(Ok(())),
+                    false => match step::guarded(|| handler.poll_background(conn, state, cx)) {
+                        Ok(background) => background,
+                        Err(()) => return Poll::Ready(Event::Panicked),
                     },
-                    Ok(Poll::Ready(Err(error))) => Poll::Ready(Event::Failed(error)),
-                    Err(()) => Poll::Ready(Event::Panicked),
+                };
+                if let Poll::Ready(Err(error)) = background {
+                    return Poll::Ready(Event::Failed(error));
                 }
+                let next = reader.poll_next(cx).map(Event::Next);
+                if next.is_pending() && background.is_ready() {
+                    // There may be more to do.
+                    cx.waker().wake_by_ref();
+                }
+                next
             });
             let message = match next.await {
                 Event::Next(Next::Found(found)) => reader.take(found),
                 Event::Next(Next::Stored) => reader.take_stored(),
-                Event::Next(Next::End) => {
-                    let mut end = reader.take_end();
-                    if let Some(error) = end.error.take() {
-                        // There is nothing to go on with, so the verdict does not matter.
-                        let _ = step!(reader, handler.on_error(conn, state, error), Patience::UntilEnd);
-                    }
-                    return end;
-                }
+                Event::Next(Next::End) => return reader.take_end(),
+                Event::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
                 Event::Failed(error) => match judge(reader, handler, conn, state, error).await {
                     Some(end) => return end,
-                    None => continue,
+                    None => {
+                        forgiven = true;
+                        continue;
+                    }
                 },
-                Event::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
             };
             let handled = step!(reader, handler.on_message(conn, state, message), Patience::UntilEnd);
             match handled {
@@ -239,6 +248,11 @@ enum Event<F> {
     Panicked,
 }
 
+/// An error's text is the application's code, and may panic like any of it.
+fn log_error(conn: &impl Connection, error: &Error) {
+    let _ = step::guarded(|| tracing::debug!(connection = %conn.id(), %error, "handler error"));
+}
+
 /// Asks the handler what an error of its own means. `None`: go on.
 fn judge<W: Wire, H: Handler<W::Connection>>(
     reader: &mut Reader<W>,
@@ -249,7 +263,7 @@ fn judge<W: Wire, H: Handler<W::Connection>>(
 ) -> impl Future<Output = Option<End<W>>> + Send {
     // Boxed: errors are rare, and their room is not to lie idle in the task.
     Box::pin(async move {
-        tracing::debug!(connection = %reader.shared.id(), %error, "handler error");
+        log_error(conn, &error);
         match step!(reader, handler.on_error(conn, state, error), Patience::UntilEnd) {
             Stepped::Done(Verdict::Continue) => None,
             Stepped::Done(Verdict::Close(reason)) => Some(End::new(ClosedBy::Handler, reason)),
@@ -263,9 +277,10 @@ pin_project! {
     /// The write side around the life of a connection. A struct, not an async block: that would hold `inner` twice.
     struct Drive<W: Wire, F> {
         shared: Arc<Shared<W>>,
-        _registration: Option<Registration>,
         #[pin]
         inner: F,
+        // Last, so that the connection is counted until its state is dropped.
+        _registration: Option<Registration>,
     }
 }
 
@@ -315,7 +330,9 @@ impl<W: Wire> Shared<W> {
             outbox.driver_wants_room = false;
             outbox.driver_wants_empty = false;
         }
-        self.attention.store(crowded || ending || outbox.failed, Ordering::Release);
+        let noticed = self.attention.swap(crowded || ending || outbox.failed, Ordering::AcqRel);
+        // A failure of the write side, which the read side may never hear of.
+        let again = again || (outbox.failed && !noticed);
         self.unlock_and_wake(outbox);
         again
     }

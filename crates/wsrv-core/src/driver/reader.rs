@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-/// Messages handed over in one turn before other connections get theirs.
+/// What one turn may do before other connections get theirs: a message counts 1, a read `READ_COST`.
 const TURN: u16 = 256;
+const READ_COST: u16 = 32;
 /// An unfinished message of at least this size is read into a buffer of its own.
-const OWN: usize = 4 * 1024;
+const OWN: usize = 16 * 1024;
 /// Bytes of messages received ahead after which no more are, however few they are.
 const BACKLOG_BYTES: usize = 64 * 1024;
 
@@ -40,8 +41,18 @@ pub(super) struct Reader<W: Wire> {
     /// Bytes the buffer must hold in all before the next message can be whole.
     needed: usize,
     backlog: Option<Box<Backlog<Incoming<W>>>>,
-    end: Option<Box<End<W>>>,
+    state: State<W>,
+    /// What is left of this turn.
     turn: u16,
+}
+
+/// How far the read side has come.
+enum State<W: Wire> {
+    Reading,
+    /// Nothing more will be read; what was read before is still to be handled.
+    Ended(Box<End<W>>),
+    /// The end was handed over. All that may still be looked for is the peer's goodbye.
+    Over,
 }
 
 /// Messages received while the handler was busy.
@@ -52,21 +63,36 @@ struct Backlog<M> {
 
 impl<W: Wire> Reader<W> {
     pub(super) fn new(shared: Arc<Shared<W>>, receiver: W::Receiver, received: BytesMut) -> Self {
-        Reader { shared, receiver, buffer: received, borrowed: false, needed: 0, backlog: None, end: None, turn: TURN }
+        let (buffer, state) = (received, State::Reading);
+        Reader { shared, receiver, buffer, borrowed: false, needed: 0, backlog: None, state, turn: TURN }
     }
 
-    pub(super) fn has_end(&self) -> bool {
-        self.end.is_some()
+    /// Whether no further message will be read.
+    pub(super) fn has_ended(&self) -> bool {
+        !matches!(self.state, State::Reading)
     }
 
-    pub(super) fn was_cut(&self) -> bool {
-        self.shared.lock().ending.as_ref().is_some_and(|ending| ending.cut)
+    /// Whether the connection was cut, which overrides any other end.
+    pub(super) fn notice_cut(&mut self) -> bool {
+        let cut = self.shared.lock().ending.as_ref().is_some_and(|ending| ending.cut);
+        if cut && !matches!(self.state, State::Over) {
+            self.end(End::new(ClosedBy::Cut, Reason::Other));
+        }
+        cut
     }
 
-    /// What ended the connection; `Lost` if nothing else is known.
+    /// What ended the connection. From now on it has ended for good, also if the cause was none of the reader's.
     pub(super) fn take_end(&mut self) -> End<W> {
         self.backlog = None;
-        self.end.take().map_or_else(|| End::new(ClosedBy::Lost, Reason::Other), |end| *end)
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Ended(end) => *end,
+            State::Reading | State::Over => End::new(ClosedBy::Lost, Reason::Other),
+        }
+    }
+
+    fn end(&mut self, end: End<W>) {
+        self.shared.begin_end();
+        self.state = State::Ended(Box::new(end));
     }
 
     pub(super) fn take(&mut self, found: Found<W>) -> Incoming<W> {
@@ -87,32 +113,21 @@ impl<W: Wire> Reader<W> {
     /// The next message, or the end. What was received before an end comes before it.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<Found<W>>> {
         loop {
-            if self.turn == 0 {
-                self.turn = TURN;
-                cx.waker().wake_by_ref();
+            if !self.may_go_on() || self.turn_is_over(1, cx) {
+                self.park();
                 return Poll::Pending;
-            }
-            self.turn -= 1;
-            match self.may_go_on() {
-                Go::On => {}
-                Go::WaitForRoom => {
-                    self.park();
-                    return Poll::Pending;
-                }
-                Go::End => return Poll::Ready(Next::End),
             }
             if self.backlog.is_some() {
                 return Poll::Ready(Next::Stored);
             }
+            if self.has_ended() {
+                return Poll::Ready(Next::End);
+            }
             if let Some((found, _)) = self.parse() {
                 return Poll::Ready(Next::Found(found));
             }
-            if self.has_end() {
-                return Poll::Ready(Next::End);
-            }
-            if self.poll_read(cx).is_pending() {
-                self.turn = TURN;
-                return Poll::Pending;
+            if !self.has_ended() {
+                ready!(self.poll_read(cx));
             }
         }
     }
@@ -120,15 +135,15 @@ impl<W: Wire> Reader<W> {
     /// While a handler step waits: answers, notices the end, keeps a few messages ready.
     pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) {
         loop {
-            while !self.has_end() && !self.backlog_is_full() {
+            while !self.has_ended() && !self.backlog_is_full() {
                 let Some((found, size)) = self.parse() else { break };
                 let message = self.take(found);
-                let backlog =
-                    self.backlog.get_or_insert_with(|| Box::new(Backlog { messages: VecDeque::new(), bytes: 0 }));
+                let empty = || Box::new(Backlog { messages: VecDeque::new(), bytes: 0 });
+                let backlog = self.backlog.get_or_insert_with(empty);
                 backlog.messages.push_back((message, size));
                 backlog.bytes += size;
             }
-            if self.may_go_on() != Go::On || self.has_end() || self.backlog_is_full() {
+            if !self.may_go_on() || self.has_ended() || self.backlog_is_full() {
                 return self.park();
             }
             if self.poll_read(cx).is_pending() {
@@ -137,37 +152,48 @@ impl<W: Wire> Reader<W> {
         }
     }
 
+    /// Takes `cost` from what the turn may do. True: that was all, and the task will be polled again.
+    fn turn_is_over(&mut self, cost: u16, cx: &mut Context<'_>) -> bool {
+        self.turn = self.turn.saturating_sub(cost);
+        if self.turn > 0 {
+            return false;
+        }
+        self.turn = TURN;
+        cx.waker().wake_by_ref();
+        true
+    }
+
     fn backlog_is_full(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| {
             backlog.messages.len() >= self.shared.limits.backlog.max(1) || backlog.bytes >= BACKLOG_BYTES
         })
     }
 
-    /// Looks into the outbox if somebody has put something there for us.
-    fn may_go_on(&mut self) -> Go {
-        if !self.shared.attention.load(Ordering::Acquire) {
-            return Go::On;
+    /// Looks into the outbox if somebody has put something there for the driver. False: it is too full to go on; the
+    /// task is woken when there is room.
+    fn may_go_on(&mut self) -> bool {
+        if !self.shared.attention.load(Ordering::Acquire) || self.notice_cut() {
+            return true;
+        }
+        if self.has_ended() {
+            // What is left to handle is little, and nothing that ends is to wait for a peer that does not read.
+            return true;
         }
         let mut outbox = self.shared.lock();
-        let failed = outbox.failed;
-        let end = match &mut outbox.ending {
-            Some(ending) if ending.cut => Some(End::new(ClosedBy::Cut, Reason::Other)),
-            Some(ending) if ending.wish.is_some() && self.end.is_none() => {
-                ending.wish.as_ref().map(|wish| End::new(wish.by, wish.close.clone()))
+        let wish = outbox.ending.as_ref().and_then(|ending| ending.wish.as_ref());
+        let end = match wish {
+            Some(wish) => End::new(wish.by, wish.close.clone()),
+            None if outbox.failed => End::new(ClosedBy::Lost, Reason::Other),
+            None => {
+                let crowded = outbox.queued() > self.shared.limits.outbox_soft;
+                outbox.driver_wants_room = crowded;
+                return !crowded;
             }
-            _ if failed && self.end.is_none() => Some(End::new(ClosedBy::Lost, Reason::Other)),
-            _ => None,
         };
-        if let Some(end) = end {
-            self.end = Some(Box::new(end));
-            self.backlog = None;
-            return Go::End;
-        }
-        if outbox.queued() > self.shared.limits.outbox_soft && !failed {
-            outbox.driver_wants_room = true;
-            return Go::WaitForRoom;
-        }
-        Go::On
+        drop(outbox);
+        self.backlog = None;
+        self.end(end);
+        true
     }
 
     /// The next whole message in the buffer. Signals are answered on the way, and an end is noted.
@@ -184,7 +210,7 @@ impl<W: Wire> Reader<W> {
                 }
                 Ok(Received::Close(close)) => {
                     self.shared.lock().ending().from_peer = Some(close.clone());
-                    self.end = Some(Box::new(End::new(ClosedBy::Peer, close)));
+                    self.end(End::new(ClosedBy::Peer, close));
                     return None;
                 }
                 Err(error) => {
@@ -192,7 +218,7 @@ impl<W: Wire> Reader<W> {
                     let reason = W::reason(&close);
                     let mut end = End::new(ClosedBy::Protocol, close);
                     end.error = Some(Error::new(reason, error));
-                    self.note(end);
+                    self.end(end);
                     return None;
                 }
             }
@@ -202,29 +228,29 @@ impl<W: Wire> Reader<W> {
 
     /// One read. Ready when there is something new to parse, or an end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.poll_fill(cx) {
+        let read = match self.poll_fill(cx) {
+            Poll::Ready(read) => read,
             Poll::Pending => {
+                self.turn = TURN;
                 self.park();
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(n)) if n > 0 => {}
-            Poll::Ready(read) => {
-                let orderly = read.is_ok() && self.receiver.end_of_stream(&self.buffer);
-                self.note(match orderly {
-                    true => End::new(ClosedBy::Peer, Reason::Done),
-                    false => End::new(ClosedBy::Lost, Reason::Other),
-                });
+        };
+        match read {
+            Ok(n) if n > 0 => {}
+            // After a reset that a write has been told of, a read ends as if in good order.
+            Ok(_) if !self.shared.lock().failed && self.receiver.end_of_stream(&self.buffer) => {
+                self.end(End::new(ClosedBy::Peer, Reason::Done));
             }
+            _ => self.end(End::new(ClosedBy::Lost, Reason::Other)),
         }
         Poll::Ready(())
     }
 
-    fn note(&mut self, end: End<W>) {
-        self.shared.begin_end();
-        self.end = Some(Box::new(end));
-    }
-
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.turn_is_over(READ_COST, cx) {
+            return Poll::Pending;
+        }
         self.make_room();
         // The stream lies under the outbox's lock: so it closes with the driver although handles live on, and no
         // second allocation holds it together.
@@ -259,7 +285,7 @@ impl<W: Wire> Reader<W> {
             buffer.extend_from_slice(&self.buffer);
             self.buffer = buffer;
             self.borrowed = true;
-        } else if self.buffer.capacity() - have < OWN {
+        } else if self.buffer.capacity() - have < buffers::READ / 4 {
             self.buffer.reserve(buffers::READ / 2);
         }
     }
@@ -277,16 +303,21 @@ impl<W: Wire> Reader<W> {
         buffers::give_read(buffer);
     }
 
-    /// Reads on until the peer's goodbye or a cut, dropping all messages. True if the goodbye came in good order.
+    /// Reads on until the peer's goodbye, the end of the stream or a cut, dropping all messages. True: the goodbye has
+    /// come in good order.
     pub(super) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.was_cut() {
-            return Poll::Ready(false);
+        // It may have come while something else ended the connection.
+        if self.shared.lock().ending().from_peer.is_some() {
+            return Poll::Ready(true);
         }
         loop {
+            if self.notice_cut() {
+                return Poll::Ready(false);
+            }
             while let Some((found, _)) = self.parse() {
                 drop(self.take(found));
             }
-            if let Some(end) = self.end.take() {
+            if let State::Ended(end) = &self.state {
                 return Poll::Ready(end.by == ClosedBy::Peer);
             }
             ready!(self.poll_read(cx));
@@ -295,10 +326,10 @@ impl<W: Wire> Reader<W> {
 
     /// Reads on until the end of the stream or a cut, looking at nothing.
     pub(super) fn poll_end_of_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.was_cut() {
-            return Poll::Ready(());
-        }
         loop {
+            if self.notice_cut() {
+                return Poll::Ready(());
+            }
             self.buffer.clear();
             self.needed = 0;
             match self.poll_fill(cx) {
@@ -312,13 +343,6 @@ impl<W: Wire> Reader<W> {
             }
         }
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Go {
-    On,
-    WaitForRoom,
-    End,
 }
 
 impl<W: Wire> Drop for Reader<W> {

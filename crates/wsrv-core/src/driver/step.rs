@@ -5,7 +5,7 @@ use crate::Wire;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use tokio::time::Sleep;
 
 /// When a step that does not come to its end is dropped.
@@ -39,29 +39,44 @@ impl<W: Wire> Reader<W> {
     /// Polls a step to its end and, whenever it waits, reads ahead: pings are answered, the end is noticed.
     pub(super) fn step<'a, T, F: Future<Output = T>>(
         &'a mut self,
-        mut step: Pin<&'a mut F>,
+        mut step: Pin<&'a mut Option<F>>,
         patience: Patience,
     ) -> impl Future<Output = Stepped<T>> + use<'a, W, T, F> {
         // Made when the end comes while a step waits, which is rare: a timer is large.
         let mut deadline: Option<Pin<Box<Sleep>>> = None;
         poll_fn(move |cx| {
-            match guarded(|| step.as_mut().poll(cx)) {
-                Ok(Poll::Ready(value)) => return Poll::Ready(Stepped::Done(value)),
-                Ok(Poll::Pending) => {}
-                Err(()) => return Poll::Ready(Stepped::Panicked),
-            }
-            self.read_ahead(cx);
-            let time = match patience {
-                Patience::UntilEnd if self.was_cut() => return Poll::Ready(Stepped::Dropped),
-                Patience::UntilEnd if !self.has_end() => return Poll::Pending,
-                Patience::UntilEnd => self.shared.limits.close_timeout,
-                Patience::LastWords => self.shared.limits.on_close_timeout,
+            let running = step.as_mut().as_pin_mut().expect("a step is not polled after its end");
+            let stepped = match guarded(|| running.poll(cx)) {
+                Ok(Poll::Ready(value)) => Stepped::Done(value),
+                Ok(Poll::Pending) => {
+                    self.read_ahead(cx);
+                    ready!(self.poll_deadline(&mut deadline, patience, cx));
+                    Stepped::Dropped
+                }
+                Err(()) => Stepped::Panicked,
             };
-            let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
-            deadline.as_mut().poll(cx).map(|()| {
-                tracing::warn!(connection = %self.shared.id(), ?time, "a handler step was dropped: it took too long");
-                Stepped::Dropped
-            })
+            // Here and not later: what is left of a step may panic while it is dropped.
+            let _ = guarded(|| step.set(None));
+            Poll::Ready(stepped)
+        })
+    }
+
+    /// Ready when a step that waits is to be dropped.
+    fn poll_deadline(
+        &mut self,
+        deadline: &mut Option<Pin<Box<Sleep>>>,
+        patience: Patience,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let time = match patience {
+            Patience::UntilEnd if !self.has_ended() => return Poll::Pending,
+            Patience::UntilEnd if self.notice_cut() => return Poll::Ready(()),
+            Patience::UntilEnd => self.shared.limits.close_timeout,
+            Patience::LastWords => self.shared.limits.on_close_timeout,
+        };
+        let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+        deadline.as_mut().poll(cx).map(|()| {
+            tracing::warn!(connection = %self.shared.id(), ?time, "a handler step was dropped: it took too long");
         })
     }
 }

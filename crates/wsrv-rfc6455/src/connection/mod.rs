@@ -50,9 +50,10 @@ impl WebSocketConnection {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
+        // No `async fn`: the message would lie in its future twice.
         let message = message.into();
-        self.0.send(|sender, out| sender.message(message, out)).await
+        self.0.send(move |sender, out| sender.message(message, out))
     }
 
     /// Sends a message at once or not at all. From within a handler it leaves with the end of the turn.

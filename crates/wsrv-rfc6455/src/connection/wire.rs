@@ -163,7 +163,11 @@ impl Transmit<WebSocket> for WebSocketSender {
     /// Waits for the peer's close frame (RFC 6455 §7.1.2).
     fn close(&mut self, close: &CloseFrame, out: &mut Out<'_>) -> bool {
         let frame = Some(close).filter(|close| close.code != CloseCode::NO_STATUS);
-        self.0.close(frame, &mut To(out)).is_ok()
+        // Somebody may have made a frame by hand that cannot be sent; a plain goodbye is better than none.
+        self.0
+            .close(frame, &mut To(out))
+            .or_else(|_| self.0.close(Some(&CloseCode::NORMAL.into()), &mut To(out)))
+            .is_ok()
     }
 }
 
