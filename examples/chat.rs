@@ -10,8 +10,8 @@ struct Chat {
 }
 
 impl Chat {
-    /// The room of that name. Rooms that nobody is in any more are forgotten on the way, so that inventing names
-    /// costs a peer more than it costs us.
+    /// Enters the room of that name. Rooms that nobody is in any more are forgotten on the way, so there are never
+    /// more than people.
     fn join(&self, name: &str, conn: &WebSocketConnection) -> Membership<WebSocketConnection> {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.retain(|_, room| !room.is_empty());

@@ -1,4 +1,6 @@
 //! The codec alone, without tokio and without the driver: an echo server with a thread for each connection.
+//!
+//! It shows the codec's use and is no server for the Internet: a thread is not much to ask of an attacker.
 
 use bytes::BytesMut;
 use std::io::{self, Read, Write};
@@ -10,11 +12,16 @@ use wsrv_rfc6455::{CloseCode, CloseFrame, Limits, Received, Receiver, Sender};
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:8080")?;
     println!("ws://{}/", listener.local_addr()?);
-    for stream in listener.incoming() {
-        let stream = stream?;
-        std::thread::spawn(move || serve(stream).unwrap_or_else(|error| eprintln!("{error}")));
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => drop(std::thread::spawn(|| serve(stream).unwrap_or_else(|error| eprintln!("{error}")))),
+            // Lost before it was accepted, or no descriptor left; the next one may do better.
+            Err(error) => {
+                eprintln!("{error}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
-    Ok(())
 }
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {
@@ -55,7 +62,12 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         done.map_err(io::Error::other)?;
     }
     stream.write_all(&output)?;
-    stream.shutdown(std::net::Shutdown::Write)
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // A socket closed with unread input is reset, and the close frame may be lost.
+    while read(&mut stream, &mut input).is_ok() {
+        input.clear();
+    }
+    Ok(())
 }
 
 fn read(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<()> {

@@ -40,7 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits = limits.with_max_message(bytes).with_max_frame(bytes).with_max_fragments(fragments);
     }
     let server = App::new().route("/", Route::new(Echo).messages(limits)).bind(&options.listen).await?;
-    println!("ready ws://{}/", server.local_addr()?);
-    server.serve().await;
+    let addr = server.local_addr()?;
+    let serving = server.serve();
+    println!("ready ws://{addr}/");
+    serving.await;
     Ok(())
 }

@@ -54,7 +54,16 @@ impl Handler<WebSocketConnection> for Obedient {
         Ok(())
     }
 
+    async fn on_error(&self, conn: &WebSocketConnection, _: &mut (), error: Error) -> Verdict {
+        if conn.request().query() == Some("hang") {
+            std::future::pending::<()>().await;
+        }
+        Verdict::Close(error.reason())
+    }
+
     async fn on_close(&self, conn: &WebSocketConnection, _: (), closed: Closed) {
+        // What comes in meanwhile must not be taken for the answer to our close frame.
+        sleep(Duration::from_millis(5)).await;
         let _ = conn.try_send("last words");
         self.closed.lock().unwrap().push((closed, conn.peer_close()));
     }
@@ -196,6 +205,30 @@ async fn while_the_socket_is_blocked_only_the_latest_ping_is_answered() {
         }
     }
     assert_eq!(pongs, [999]);
+}
+
+#[tokio::test]
+async fn no_pong_follows_the_close_frame() {
+    let (server, _) = server().await;
+    let mut peer = Peer::open(server.addr, "/").await;
+    peer.say("fill").await;
+    sleep(Duration::from_millis(100)).await;
+    peer.send(&[frame(PING, b"there?"), close_frame(1000, "")].concat()).await;
+    sleep(Duration::from_millis(100)).await;
+    let mut last = Vec::new();
+    while let Some((first, _)) = peer.frame().await {
+        last.push(first);
+    }
+    assert_eq!(last[last.len() - 3..], [TEXT, PONG, CLOSE]);
+}
+
+#[tokio::test]
+async fn on_error_that_hangs_after_a_protocol_error_is_dropped() {
+    let (server, _) = server().await;
+    let mut peer = Peer::open(server.addr, "/?hang").await;
+    peer.send(&frame(0xff, b"")).await;
+    assert_eq!(peer.text().await, "last words");
+    assert_eq!(peer.close_code().await, 1002);
 }
 
 #[tokio::test]

@@ -237,6 +237,11 @@ async fn a_refusal_is_not_lost_although_the_peer_goes_on_sending() {
     peer.send(request.as_bytes()).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(peer.head().await.starts_with("HTTP/1.1 400 "));
+    // A server that closed its socket would answer this with a reset.
+    for _ in 0..5 {
+        peer.send(&[b'x'; 1000]).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     peer.rest().await;
 }
 
@@ -317,6 +322,19 @@ async fn a_gate_that_panics_refuses_and_harms_nobody_else() {
     let server = serve(App::new().gate(gate).route("/", Echo)).await;
     assert_eq!(status(server.addr, upgrade("/?x", "").as_bytes()).await, 500);
     drop(Peer::open(server.addr, "/").await);
+}
+
+#[tokio::test]
+async fn a_gate_that_never_decides_meets_the_deadline() {
+    struct Undecided;
+    impl Gate for Undecided {
+        async fn admit(&self, _: &mut Opening) -> Result<(), Rejection> {
+            std::future::pending().await
+        }
+    }
+    let app = App::new().gate(Undecided).route("/", Echo).handshake_timeout(Duration::from_millis(200));
+    let server = serve(app).await;
+    assert_eq!(status(server.addr, upgrade("/", "").as_bytes()).await, 503);
 }
 
 #[tokio::test]

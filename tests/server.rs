@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CLOSE, Peer, close_frame, serve, soon, upgrade};
+use common::{CLOSE, Peer, answer, close_frame, serve, soon, status, upgrade};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use wsrv_app::prelude::*;
@@ -31,7 +31,6 @@ async fn stopping_closes_everybody_with_1001_and_waits() {
     for _ in 0..50 {
         peers.push(Peer::open(addr, "/").await);
     }
-    let unfinished = Peer::connect(addr).await;
     let stopped = tokio::spawn(server.stop());
     for peer in &mut peers {
         assert_eq!(peer.frame().await, Some((CLOSE, 1001u16.to_be_bytes().to_vec())));
@@ -44,7 +43,6 @@ async fn stopping_closes_everybody_with_1001_and_waits() {
     drop(peers);
     assert_eq!(soon(stopped).await.unwrap().cut, 0);
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
-    drop(unfinished);
 }
 
 #[tokio::test]
@@ -132,37 +130,102 @@ async fn a_flood_of_one_peer_does_not_keep_others_waiting() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
+/// Tells what it was asked; panics, waits or leaves the body unread if it is told to.
+#[derive(Clone)]
+struct Pages;
+
+impl<B: Send + 'static> tower_service::Service<http::Request<B>> for Pages {
+    type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        Box::pin(async move {
+            match request.uri().path() {
+                "/panic" => panic!("on purpose"),
+                "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+                "/never" => std::future::pending().await,
+                _ => {}
+            }
+            Ok(http::Response::new(format!("{} {}", request.method(), request.uri()).into()))
+        })
+    }
+}
+
 #[tokio::test]
 async fn requests_that_ask_for_no_upgrade_go_to_the_http_service() {
-    use http::{Request, Response};
-    use std::convert::Infallible;
-    use std::task::{Context, Poll};
-
-    #[derive(Clone)]
-    struct Pages;
-    impl<B> tower_service::Service<Request<B>> for Pages {
-        type Response = Response<http_body_util::Full<bytes::Bytes>>;
-        type Error = Infallible;
-        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, request: Request<B>) -> Self::Future {
-            std::future::ready(Ok(Response::new(format!("{} {}", request.method(), request.uri()).into())))
-        }
-    }
     let server = serve(App::new().route("/", Echo).http(Pages)).await;
-    let mut peer = Peer::connect(server.addr).await;
-    peer.send(b"GET /page?x=1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let head = peer.head().await;
-    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\ncontent-length: 13\r\n"), "{head}");
-    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
-    assert_eq!(peer.rest().await, b"GET /page?x=1");
+    let (head, body) = answer(server.addr, b"GET /page?x=1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(body, "GET /page?x=1");
     // And beside it, on the same path or not, a socket.
     let mut peer = Peer::open(server.addr, "/").await;
     peer.say("hello").await;
     assert_eq!(peer.text().await, "hello");
+    assert_eq!(status(server.addr, upgrade("/page", "").as_bytes()).await, 404);
+}
+
+#[tokio::test]
+async fn the_http_service_gets_sound_requests_only() {
+    let app = App::new().http(Pages).http_timeout(Duration::from_millis(200));
+    let server = serve(app).await;
+    for (expected, request) in [
+        (400, "GET / HTTP/1.1\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a b/c@d\r\n\r\n"),
+        (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+        (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx"),
+        (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx"),
+        (500, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ] {
+        assert_eq!(status(server.addr, request.as_bytes()).await, expected, "{request}");
+    }
     let mut peer = Peer::connect(server.addr).await;
-    peer.send(upgrade("/page", "").as_bytes()).await;
-    assert!(peer.head().await.starts_with("HTTP/1.1 404 "));
+    peer.send(b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(peer.head().await.starts_with("HTTP/1.0 200 "));
+    let mut peer = Peer::connect(server.addr).await;
+    peer.send(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(peer.rest().await, b"", "a request that takes too long is given up");
+}
+
+#[tokio::test]
+async fn an_answer_is_not_lost_although_the_body_was_not_read() {
+    let server = serve(App::new().http(Pages)).await;
+    let mut peer = Peer::connect(server.addr).await;
+    peer.send(b"POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 200 "));
+    // A server that closed its socket would answer this with a reset.
+    for _ in 0..5 {
+        peer.send(&[b'x'; 1000]).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(peer.rest().await, b"POST /page");
+}
+
+#[tokio::test]
+async fn requests_that_have_come_are_answered_before_the_server_ends() {
+    struct Thoughtful;
+    impl Gate for Thoughtful {
+        async fn admit(&self, _: &mut Opening) -> Result<(), Rejection> {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(())
+        }
+    }
+    let server = serve(App::new().gate(Thoughtful).route("/", Echo).http(Pages)).await;
+    let mut slow = Peer::connect(server.addr).await;
+    slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut opening = Peer::connect(server.addr).await;
+    opening.send(upgrade("/", "").as_bytes()).await;
+    let mut silent = Peer::connect(server.addr).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stopped = tokio::spawn(server.stop());
+    assert_eq!(silent.rest().await, b"", "nobody waits for a request that may never come");
+    assert!(opening.head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(opening.close_code().await, 1001);
+    opening.send(&close_frame(1001, "")).await;
+    assert!(slow.head().await.starts_with("HTTP/1.1 200 "));
+    drop((slow, opening));
+    assert_eq!(soon(stopped).await.unwrap().cut, 0);
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::ToSocketAddrs;
+use tokio::sync::watch;
 use wsrv_core::{Connections, Listener};
 use wsrv_http::{Gate, Gates, InvalidRoute, Router};
 use wsrv_rfc6455::handshake::HeadLimits;
@@ -25,6 +26,8 @@ pub struct App {
 pub(crate) struct Settings {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
+    #[cfg(feature = "http")]
+    pub(crate) http_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
 }
 
@@ -33,6 +36,8 @@ impl Default for Settings {
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
+            #[cfg(feature = "http")]
+            http_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(15),
         }
     }
@@ -42,7 +47,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// A route's path is malformed or in conflict with another's.
+    /// A route's path or host is malformed, or in conflict with another's.
     #[error(transparent)]
     Route(#[from] InvalidRoute),
     /// The address cannot be listened on.
@@ -72,7 +77,7 @@ impl App {
 
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
-    /// Without one they are refused. Each is the last on its connection and has 60 s to be read and answered.
+    /// Without one they are refused. Each is the last on its connection. Gates do not see them.
     #[cfg(feature = "http")]
     pub fn http<S, B>(mut self, service: S) -> Self
     where
@@ -103,6 +108,14 @@ impl App {
     /// bytes arrive. Default 10 s.
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
         self.settings.handshake_timeout = time;
+        self
+    }
+
+    /// How long a request that goes to the [HTTP service](App::http) may take after its head, until its body is read
+    /// and its answer written, whatever their pace. Default 60 s.
+    #[cfg(feature = "http")]
+    pub fn http_timeout(mut self, time: Duration) -> Self {
+        self.settings.http_timeout = time;
         self
     }
 
@@ -137,6 +150,7 @@ impl App {
             fallback: self.fallback,
             settings: self.settings,
             connections: self.connections,
+            stopping: watch::Sender::new(false),
         };
         Ok(Server::new(Listener::bind(addr).await?, Arc::new(service)))
     }
@@ -151,4 +165,6 @@ pub(crate) struct Service {
     pub(crate) fallback: Option<crate::fallback::Fallback>,
     pub(crate) settings: Settings,
     pub(crate) connections: Connections,
+    /// The server stops; requests that have not come are not waited for.
+    pub(crate) stopping: watch::Sender<bool>,
 }

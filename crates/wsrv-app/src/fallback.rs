@@ -1,14 +1,20 @@
 //! Requests that ask for no upgrade, served by an HTTP service of the application's.
 
+use crate::app::Settings;
+use crate::handshake::linger;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::time::Duration;
+use std::task::Poll;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -35,34 +41,46 @@ impl Fallback {
         Fallback(Box::new(move |request| {
             let mut service = service.clone();
             Box::pin(async move {
-                match std::future::poll_fn(|cx| service.poll_ready(cx)).await {
-                    Ok(()) => {}
-                    Err(never) => match never {},
-                }
-                match service.call(request).await {
-                    Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),
-                    Err(never) => match never {},
-                }
+                let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+                let Ok(response) = service.call(request).await;
+                response.map(|body| body.map_err(Into::into).boxed_unsync())
             })
         }))
     }
 
-    /// How long a request may take, whatever its body's and its answer's pace.
-    const TIMEOUT: Duration = Duration::from_secs(60);
-
     /// Serves the request whose head was read already; `received` is what came behind it.
-    pub(crate) async fn serve(&self, stream: TcpStream, head: &RequestHead, received: BytesMut) {
+    pub(crate) async fn serve(&self, stream: TcpStream, head: &RequestHead, received: BytesMut, settings: &Settings) {
         let (read, write) = stream.into_split();
         let replayed = std::io::Cursor::new([head.as_bytes(), &received[..]].concat());
         let io = TokioIo::new(tokio::io::join(AsyncReadExt::chain(replayed, read), write));
-        let service = hyper::service::service_fn(|request| async { Ok::<_, Infallible>((self.0)(request).await) });
-        let mut http = hyper::server::conn::http1::Builder::new();
-        let served = http.timer(TokioTimer::new()).keep_alive(false).serve_connection(io, service);
-        match timeout(Self::TIMEOUT, served).await {
-            Ok(Ok(())) => {}
+        let service = service_fn(|request| Box::pin(async { Ok::<_, Infallible>(self.answer(request).await) }));
+        let mut served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .keep_alive(false)
+            .max_headers(settings.head.max_headers)
+            .serve_connection(io, service);
+        match timeout(settings.http_timeout, poll_fn(|cx| served.poll_without_shutdown(cx))).await {
+            Ok(Ok(())) => linger(served.into_parts().io.into_inner()).await,
             Ok(Err(error)) => tracing::debug!(%error, "an HTTP request failed"),
             Err(_) => tracing::debug!("an HTTP request took too long"),
         }
+    }
+
+    /// The service's answer; 500 if it panics.
+    async fn answer(&self, request: http::Request<Incoming>) -> Response {
+        let failed = || {
+            tracing::error!("an HTTP service panicked");
+            let mut response = http::Response::new(http_body_util::Empty::new().map_err(Into::into).boxed_unsync());
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        };
+        // What a panic leaves half done is the service's own.
+        let Ok(mut answer) = catch_unwind(AssertUnwindSafe(|| (self.0)(request))) else { return failed() };
+        poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+            polled.unwrap_or_else(|_| Poll::Ready(failed()))
+        })
+        .await
     }
 }
 

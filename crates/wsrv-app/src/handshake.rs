@@ -12,10 +12,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use wsrv_http::{Gate, Opening, Rejection};
+use wsrv_http::{Gate, Matched, Opening, Rejection};
 use wsrv_rfc6455::handshake::{self, HeadReader, RequestHead};
 
 /// How long and how much is read after a refusal, so that the peer gets to see the answer: closing a socket with
@@ -30,82 +30,93 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<
     let deadline = Instant::now() + service.settings.handshake_timeout;
     let mut received = BytesMut::new();
     let request = match timeout_at(deadline, read_head(&mut stream, &mut received, &service)).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(Failed::Refused(rejection))) => return refuse(stream, peer, &rejection, deadline).await,
-        // Gone before it had asked for anything.
-        Ok(Err(Failed::Lost)) => return,
-        Err(_) => return refuse(stream, peer, &Rejection::timeout(), deadline + LINGER).await,
+        Ok(Ok(Some(request))) => request,
+        Ok(Ok(None)) => return,
+        Ok(Err(rejection)) => return refuse(stream, peer, "", &rejection).await,
+        Err(_) => return refuse(stream, peer, "", &Rejection::timeout()).await,
     };
+    let method = request.method().to_owned();
+    if let Err(error) = handshake::check_http(&request) {
+        return refuse(stream, peer, &method, &error.into()).await;
+    }
     #[cfg(feature = "http")]
     if let Some(fallback) = service.fallback.as_ref().filter(|_| !request.is_upgrade()) {
-        return fallback.serve(stream, &request, received).await;
+        return fallback.serve(stream, &request, received, &service.settings).await;
     }
-    let admitted = match timeout_at(deadline, unpanicking(admit(request, peer, &service))).await {
-        Ok(Ok(admitted)) => admitted,
-        Ok(Err(rejection)) => return refuse(stream, peer, &rejection, deadline + LINGER).await,
-        Err(_) => return refuse(stream, peer, &Rejection::timeout(), deadline + LINGER).await,
+    let admitted = timeout_at(deadline, unpanicking(admit(request, peer, &service))).await;
+    let (route, accepted, answer) = match admitted.unwrap_or_else(|_| Err(undecided())) {
+        Ok((route, admitted)) => {
+            let Admitted { opening, subprotocol, answer } = admitted;
+            (route, |stream| Accepted { stream, received, opening, subprotocol }, answer)
+        }
+        Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
     };
-    let Admitted { route, opening, subprotocol, answer } = admitted;
     match timeout_at(deadline, stream.write_all(&answer)).await {
-        Ok(Ok(())) => route.start(Accepted { stream, received, opening, subprotocol }, &service.connections),
+        Ok(Ok(())) => route.start(accepted(stream), &service.connections),
         _ => tracing::debug!(%peer, "lost in the opening handshake"),
     }
 }
 
-enum Failed {
-    Refused(Rejection),
-    Lost,
+/// The peer has done its part, but a gate has not.
+fn undecided() -> Rejection {
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide")
 }
 
-/// Reads until the request's head is whole. What follows it stays in `received`.
-async fn read_head(stream: &mut TcpStream, received: &mut BytesMut, service: &Service) -> Result<RequestHead, Failed> {
+/// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or
+/// the server stops.
+async fn read_head(
+    stream: &mut TcpStream,
+    received: &mut BytesMut,
+    service: &Service,
+) -> Result<Option<RequestHead>, Rejection> {
     let mut reader = HeadReader::new(service.settings.head);
+    let mut stopping = service.stopping.subscribe();
     received.reserve(1024);
     loop {
-        match stream.read_buf(received).await {
-            Ok(0) | Err(_) => return Err(Failed::Lost),
-            Ok(_) => {}
+        let read = tokio::select! {
+            read = stream.read_buf(received) => read,
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(None),
+        };
+        if read.unwrap_or(0) == 0 {
+            return Ok(None);
         }
-        match reader.read(received) {
-            Ok(Some(request)) => return Ok(request),
-            Ok(None) => {}
-            Err(error) => return Err(Failed::Refused(error.into())),
+        if let Some(request) = reader.read(received)? {
+            return Ok(Some(request));
         }
     }
 }
 
-struct Admitted<'a> {
-    route: &'a Route,
+struct Admitted {
     opening: Opening,
     subprotocol: Option<String>,
     answer: BytesMut,
 }
 
 /// Asks everybody who has a say.
-async fn admit(request: RequestHead, peer: SocketAddr, service: &Service) -> Result<Admitted<'_>, Rejection> {
-    let found = service.router.find(&request);
-    if found.is_none() && !request.is_upgrade() {
-        return Err(Rejection::not_found());
+async fn admit(request: RequestHead, peer: SocketAddr, service: &Service) -> Result<(&Route, Admitted), Rejection> {
+    let found = service.router.find(&request).ok_or_else(Rejection::not_found);
+    if !request.is_upgrade() {
+        // There is no page here either. On a route, the answer below tells what is missing.
+        found.as_ref().map_err(Rejection::clone)?;
     }
     let offer = handshake::check(&request)?;
-    let found = found.ok_or_else(Rejection::not_found)?;
-    let route = found.value;
+    let Matched { value: route, params } = found?;
     let mut opening = Opening::new(request, Some(peer));
-    opening.extensions_mut().insert(found.params);
+    opening.extensions_mut().insert(params);
     service.gates.admit(&mut opening).await?;
     route.gates.admit(&mut opening).await?;
     let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
     let mut answer = BytesMut::with_capacity(256);
     handshake::encode_accept(&offer, subprotocol.as_deref(), opening.response_headers_mut(), &mut answer)
         .expect("a selected subprotocol is a token");
-    Ok(Admitted { route, opening, subprotocol, answer })
+    Ok((route, Admitted { opening, subprotocol, answer }))
 }
 
-/// A gate that panics refuses; everybody else goes on.
+/// Whose code panics refuses; everybody else goes on.
 async fn unpanicking<T>(admit: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
     let mut admit = pin!(admit);
     poll_fn(|cx| {
-        // What the panic left half done is the gate's own.
+        // What the panic left half done is its own.
         catch_unwind(AssertUnwindSafe(|| admit.as_mut().poll(cx))).unwrap_or_else(|_| {
             tracing::error!("a gate panicked");
             Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
@@ -114,27 +125,28 @@ async fn unpanicking<T>(admit: impl Future<Output = Result<T, Rejection>>) -> Re
     .await
 }
 
-/// Answers, and reads on for a moment without looking, so that the answer arrives.
-async fn refuse(mut stream: TcpStream, peer: SocketAddr, rejection: &Rejection, deadline: Instant) {
+/// Answers a request with this method, and sees to it that the answer arrives.
+async fn refuse(mut stream: TcpStream, peer: SocketAddr, method: &str, rejection: &Rejection) {
     tracing::debug!(%peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
-    let answer = async {
-        stream.write_all(&rejection.encode()).await?;
-        stream.shutdown().await?;
-        io::Result::Ok(())
-    };
-    if !matches!(timeout_at(deadline, answer).await, Ok(Ok(()))) {
-        return;
+    if matches!(timeout(LINGER, stream.write_all(&rejection.encode(method))).await, Ok(Ok(()))) {
+        linger(stream).await;
     }
+}
+
+/// Ends our half of the stream and reads on for a moment without looking.
+pub(crate) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut sink = BytesMut::with_capacity(4096);
-    let linger = async {
-        let mut left = LINGER_BYTES;
+    let mut left = LINGER_BYTES;
+    let _ = timeout(LINGER, async {
+        stream.shutdown().await?;
         while left > 0 {
             sink.clear();
-            match stream.read_buf(&mut sink).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => left = left.saturating_sub(read),
+            match stream.read_buf(&mut sink).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
             }
         }
-    };
-    let _ = timeout(LINGER, linger).await;
+        io::Result::Ok(())
+    })
+    .await;
 }

@@ -2,9 +2,11 @@
 
 use crate::app::Service;
 use crate::handshake;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use tokio::task::JoinSet;
 use wsrv_core::{Connections, Listener, Reason};
 
@@ -36,21 +38,37 @@ impl Server {
 
     /// Serves until Ctrl-C or, on Unix, SIGTERM; then as [`serve_until`](Server::serve_until). A second signal cuts at
     /// once those who have not said goodbye yet.
-    pub async fn serve(self) -> Stopped {
-        self.run(interrupted(), interrupted()).await
+    ///
+    /// The signals are listened for from this call on, not only once the future is polled.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with IO enabled.
+    pub fn serve(self) -> impl Future<Output = Stopped> + Send {
+        let signals = Arc::new(Mutex::new(listen_for_signals()));
+        let next = move || {
+            let signals = signals.clone();
+            poll_fn(move |cx| {
+                let mut signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+                let came = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+                if came { Poll::Ready(()) } else { Poll::Pending }
+            })
+        };
+        self.run(next(), next())
     }
 
-    /// Serves until `stop` is ready. Then no new connection is accepted, those in their opening handshake are
-    /// dropped, all others are closed with [`Reason::GoingAway`] (1001), and those that have not said goodbye after
-    /// [`App::shutdown_timeout`](crate::App::shutdown_timeout) are cut.
+    /// Serves until `stop` is ready. Then no new connection is accepted; requests whose head has come are still answered;
+    /// connections are closed with [`Reason::GoingAway`] (1001), the new ones as soon as they are established. What
+    /// is not done after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it serves, it stops accepting; established connections go on.
+    /// Dropped while it serves, it stops accepting and drops the requests under way; established connections go on.
     pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Stopped {
         self.run(stop, std::future::pending()).await
     }
 
+    /// `hurry` is polled only after `stop` is ready.
     async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) -> Stopped {
         let Server { listener, service } = self;
         let mut requests = JoinSet::new();
@@ -65,18 +83,23 @@ impl Server {
             }
         }
         drop(listener);
-        requests.shutdown().await;
+        service.stopping.send_replace(true);
         let connections = &service.connections;
-        tracing::info!(connections = connections.len(), "the server stops");
+        tracing::info!(connections = connections.len(), requests = requests.len(), "the server stops");
         connections.close_all(Reason::GoingAway);
+        let all_done = async {
+            while requests.join_next().await.is_some() {}
+            connections.empty().await;
+        };
         tokio::select! {
-            () = connections.empty() => return Stopped { cut: 0 },
+            () = all_done => return Stopped { cut: 0 },
             () = tokio::time::sleep(service.settings.shutdown_timeout) => {}
             () = hurry => {}
         }
-        let cut = connections.cut_all();
-        tracing::warn!(connections = cut, "cut: they did not say goodbye in time");
-        // Their `on_close` still runs, under its own deadline.
+        let cut = requests.len() + connections.cut_all();
+        requests.shutdown().await;
+        tracing::warn!(cut, "cut: they were not done in time");
+        // `on_close` still runs, under its own deadline.
         connections.empty().await;
         Stopped { cut }
     }
@@ -86,31 +109,22 @@ impl Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// Connections that had to be cut.
+    /// Connections and requests that had to be cut.
     pub cut: usize,
 }
 
-async fn interrupted() {
-    let ctrl_c = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Cannot be listened for; then this is not how the server is stopped.
-            std::future::pending::<()>().await;
-        }
-    };
+#[cfg(unix)]
+type Signal = tokio::signal::unix::Signal;
+#[cfg(windows)]
+type Signal = tokio::signal::windows::CtrlC;
+
+/// What cannot be listened for is not how the server is stopped.
+fn listen_for_signals() -> Vec<Signal> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let terminated = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut signal) => drop(signal.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = ctrl_c => {}
-            () = terminated => {}
-        }
+        [SignalKind::interrupt(), SignalKind::terminate()].into_iter().filter_map(|kind| signal(kind).ok()).collect()
     }
-    #[cfg(not(unix))]
-    ctrl_c.await;
+    #[cfg(windows)]
+    tokio::signal::windows::ctrl_c().into_iter().collect()
 }

@@ -2,12 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 /// A TCP listener whose [`accept`](Listener::accept) does not fail.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub struct Listener {
+    tcp: TcpListener,
+    /// The last attempt to accept has failed.
+    troubled: AtomicBool,
+}
+
+/// How long accepting pauses when it fails.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Listener {
     /// Listens on `addr`: a name or address with a port, IPv4 or IPv6; port 0 lets the system choose.
@@ -16,7 +24,7 @@ impl Listener {
     ///
     /// The address is unknown, taken, or not allowed.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        TcpListener::bind(addr).await.map(Listener)
+        TcpListener::bind(addr).await.map(Listener::from)
     }
 
     /// Where it listens; with port 0, the port that was chosen.
@@ -25,7 +33,7 @@ impl Listener {
     ///
     /// The system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.tcp.local_addr()
     }
 
     /// The next connection.
@@ -39,12 +47,20 @@ impl Listener {
     /// Dropped before it is ready, no connection is lost.
     pub async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
-            match self.0.accept().await {
-                Ok(accepted) => return accepted,
+            match self.tcp.accept().await {
+                Ok(accepted) => {
+                    if self.troubled.swap(false, Ordering::Relaxed) {
+                        tracing::info!("accepting again");
+                    }
+                    return accepted;
+                }
                 Err(error) if is_one_connections(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept; trying again");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    // Told once, not twenty times a second.
+                    if !self.troubled.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "cannot accept; trying on");
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
@@ -53,7 +69,7 @@ impl Listener {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Listener(listener)
+        Listener { tcp: listener, troubled: AtomicBool::new(false) }
     }
 }
 

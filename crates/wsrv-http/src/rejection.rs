@@ -1,7 +1,9 @@
 //! Refusals, and how they look on the wire.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
@@ -12,14 +14,15 @@ use wsrv_rfc6455::handshake::{HandshakeError, HeadError};
 ///
 /// It is always the last thing on its stream (`Connection: close`) and says how long it is, so that no peer waits
 /// for more. Nothing of the request is ever repeated in it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rejection(Box<Inner>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Inner {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    /// With its type. `None`: one line of plain text.
+    body: Option<(HeaderValue, Bytes)>,
     why: Cow<'static, str>,
 }
 
@@ -27,7 +30,7 @@ impl Rejection {
     /// Refuses with `status`. `why` is for the log and for the plain text that a person may read in the answer: it
     /// names the rule, never a secret.
     pub fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
-        Rejection(Box::new(Inner { status, headers: HeaderMap::new(), body: Bytes::new(), why: why.into() }))
+        Rejection(Box::new(Inner { status, headers: HeaderMap::new(), body: None, why: why.into() }))
     }
 
     /// 403 with a reason.
@@ -42,10 +45,11 @@ impl Rejection {
 
     /// 408: the request took too long to come.
     pub fn timeout() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "the opening handshake took too long")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long to come")
     }
 
-    /// Adds a header. `Content-Length`, `Connection` and `Date` are set by [`encode`](Rejection::encode).
+    /// Adds a header. Those that frame the answer (`Connection`, `Content-Length`, `Content-Type`, `Date`, `Trailer`,
+    /// `Transfer-Encoding`) are set by [`encode`](Rejection::encode) and cannot be added.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.append(name, value);
         self
@@ -53,8 +57,8 @@ impl Rejection {
 
     /// A body of your own instead of one line of plain text.
     pub fn body(mut self, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
-        self.0.body = body.into();
-        self.header(CONTENT_TYPE, content_type)
+        self.0.body = Some((content_type, body.into()));
+        self
     }
 
     /// The status.
@@ -72,31 +76,36 @@ impl Rejection {
         &self.0.why
     }
 
-    /// The whole answer, HTTP/1.1.
-    pub fn encode(&self) -> Bytes {
+    /// The whole answer, HTTP/1.1, to a request with this method. A status that has no body (1xx, 204, 304) is answered
+    /// without one, and so is `HEAD`.
+    pub fn encode(&self, method: &str) -> Bytes {
+        const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER, TRANSFER_ENCODING];
         let Inner { status, headers, body, why } = &*self.0;
-        let mut out = BytesMut::with_capacity(256 + body.len());
+        let mut out = BytesMut::with_capacity(512);
         let reason = status.canonical_reason().unwrap_or("Refused");
         out.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
-        let ours = [CONTENT_LENGTH, CONNECTION, DATE];
-        for (name, value) in headers.iter().filter(|(name, _)| !ours.contains(name)) {
+        for (name, value) in headers.iter().filter(|(name, _)| !OURS.contains(name)) {
             put_header(&mut out, name, value.as_bytes());
         }
         put_header(&mut out, &DATE, httpdate::fmt_http_date(SystemTime::now()).as_bytes());
         // RFC 9110 §7.8: who sends Upgrade names it here as well.
         let connection: &[u8] = if headers.contains_key(UPGRADE) { b"close, upgrade" } else { b"close" };
         put_header(&mut out, &CONNECTION, connection);
-        let line;
-        let body = if headers.contains_key(CONTENT_TYPE) {
-            &body[..]
-        } else {
-            line = format!("{} {reason}: {why}\n", status.as_u16());
-            put_header(&mut out, &CONTENT_TYPE, b"text/plain; charset=utf-8");
-            line.as_bytes()
+        if status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(status) {
+            out.put_slice(b"\r\n");
+            return out.freeze();
+        }
+        let line = || {
+            let text = format!("{} {reason}: {why}\n", status.as_u16());
+            (HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
         };
+        let (content_type, body) = body.clone().unwrap_or_else(line);
+        put_header(&mut out, &CONTENT_TYPE, content_type.as_bytes());
         put_header(&mut out, &CONTENT_LENGTH, body.len().to_string().as_bytes());
         out.put_slice(b"\r\n");
-        out.put_slice(body);
+        if method != "HEAD" {
+            out.put_slice(&body);
+        }
         out.freeze()
     }
 }
@@ -117,16 +126,20 @@ impl From<HeadError> for Rejection {
 impl From<HandshakeError> for Rejection {
     fn from(error: HandshakeError) -> Self {
         let rejection = Self::new(error.status(), error.to_string());
-        error.headers().fold(rejection, |rejection, (name, value)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("a handshake error names headers of HTTP");
-            rejection.header(name, HeaderValue::from_static(value))
-        })
+        error.headers().fold(rejection, |rejection, (name, value)| rejection.header(name, value))
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.status, self.0.why)
+    }
+}
+
+/// Without the headers and the body, which may be meant for one peer only.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection").field("status", &self.0.status).field("why", &self.0.why).finish_non_exhaustive()
     }
 }
 
@@ -142,7 +155,7 @@ mod tests {
         let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
             .header(ALLOW, HeaderValue::from_static("GET"))
             .header(CONNECTION, HeaderValue::from_static("keep-alive"));
-        let answer = String::from_utf8(rejection.encode().to_vec()).unwrap();
+        let answer = String::from_utf8(rejection.encode("GET").to_vec()).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\nallow: GET\r\n"), "{head}");
         assert!(head.contains("\r\nconnection: close\r\n") && !head.contains("keep-alive"), "{head}");
@@ -154,7 +167,7 @@ mod tests {
     #[test]
     fn a_body_of_ones_own_comes_with_its_type() {
         let rejection = Rejection::forbidden("blocked").body(HeaderValue::from_static("application/json"), "{}");
-        let answer = String::from_utf8(rejection.encode().to_vec()).unwrap();
+        let answer = String::from_utf8(rejection.encode("GET").to_vec()).unwrap();
         assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
         assert!(answer.ends_with("content-length: 2\r\n\r\n{}"), "{answer}");
     }
@@ -164,9 +177,26 @@ mod tests {
         let rejection = Rejection::from(HandshakeError::MethodNotAllowed);
         assert_eq!(rejection.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(rejection.headers()[ALLOW], "GET");
-        let answer = String::from_utf8(Rejection::from(HandshakeError::NoUpgrade).encode().to_vec()).unwrap();
+        let answer = String::from_utf8(Rejection::from(HandshakeError::NoUpgrade).encode("GET").to_vec()).unwrap();
         assert!(answer.contains("\r\nupgrade: websocket\r\n"), "{answer}");
         assert!(answer.contains("\r\nconnection: close, upgrade\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn nothing_makes_the_answers_length_ambiguous() {
+        let rejection = Rejection::forbidden("no")
+            .header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("text/html"))
+            .body(HeaderValue::from_static("text/css"), "a")
+            .body(HeaderValue::from_static("text/plain"), "b");
+        let answer = String::from_utf8(rejection.encode("GET").to_vec()).unwrap();
+        assert!(!answer.contains("transfer-encoding"), "{answer}");
+        assert_eq!(answer.matches("content-type: ").count(), 1, "{answer}");
+        assert!(answer.ends_with("content-type: text/plain\r\ncontent-length: 1\r\n\r\nb"), "{answer}");
+        let empty = Rejection::new(StatusCode::NO_CONTENT, "nothing").encode("GET");
+        assert!(empty.ends_with(b"connection: close\r\n\r\n"));
+        let to_head = Rejection::forbidden("no").encode("HEAD");
+        assert!(to_head.ends_with(b"content-length: 18\r\n\r\n"), "{to_head:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Whose connection it is going to be.
 
-use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
-use wsrv_rfc6455::handshake::RequestHead;
+use std::net::Ipv6Addr;
+use wsrv_rfc6455::handshake::{RequestHead, split_host};
 
 /// Finds a value by a request's host and path.
 ///
@@ -24,12 +24,24 @@ pub struct Matched<'a, T> {
     pub params: Params,
 }
 
-/// A route cannot be added: the pattern is malformed, or another one matches the same paths.
+/// A route cannot be added.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot add the route {path:?}")]
-pub struct InvalidRoute {
-    path: String,
-    source: matchit::InsertError,
+#[non_exhaustive]
+pub enum InvalidRoute {
+    /// The path does not begin with a slash.
+    #[error("the path {0:?} does not begin with /")]
+    Relative(String),
+    /// The path's pattern is malformed, or another route's matches the same paths.
+    #[error("the path {path:?} cannot be added")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        source: matchit::InsertError,
+    },
+    /// The host is neither a name nor an address, or has a port.
+    #[error("{0:?} is no host: expected a name or an address without a port")]
+    Host(String),
 }
 
 impl<T> Router<T> {
@@ -40,29 +52,33 @@ impl<T> Router<T> {
 
     /// Adds a route, for one host or for any.
     ///
-    /// A host is a name or an address without the port, in any case.
+    /// A host is a name or an address without the port, in any case; an IPv6 address may be in brackets or not.
     ///
     /// # Errors
     ///
-    /// The path is no valid pattern or is in conflict with another route's.
+    /// The path is no valid pattern or is in conflict with another route's, or the host is none.
     pub fn add(&mut self, host: Option<&str>, path: &str, value: T) -> Result<(), InvalidRoute> {
+        if !path.starts_with('/') {
+            return Err(InvalidRoute::Relative(path.to_owned()));
+        }
         let routes = match host {
-            Some(host) => self.hosts.entry(normal_host(host)).or_default(),
+            Some(host) => {
+                let bracketed = host.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
+                let known = normal_host(bracketed.as_deref().unwrap_or(host));
+                self.hosts.entry(known.ok_or_else(|| InvalidRoute::Host(host.to_owned()))?).or_default()
+            }
             None => &mut self.any_host,
         };
-        let invalid = |source| InvalidRoute { path: path.to_owned(), source };
-        if !path.starts_with('/') {
-            return Err(invalid(matchit::InsertError::InvalidParamSegment));
-        }
-        routes.insert(path, value).map_err(invalid)
+        routes.insert(path, value).map_err(|source| InvalidRoute::Path { path: path.to_owned(), source })
     }
 
     /// The route of a request. `None`: there is none, or a parameter is not UTF-8 once it is decoded.
     pub fn find(&self, request: &RequestHead) -> Option<Matched<'_, T>> {
-        let host = request.host().and_then(|host| host.parse::<Authority>().ok());
-        let host = host.and_then(|authority| self.hosts.get(&normal_host(authority.host())));
-        let found =
-            [host, Some(&self.any_host)].into_iter().flatten().find_map(|routes| routes.at(request.path()).ok())?;
+        // A port in the request does not matter, one in a route would.
+        let host = request.host().and_then(split_host).and_then(|(host, _)| normal_host(host));
+        let host = host.and_then(|host| self.hosts.get(&host));
+        let routes = [host, Some(&self.any_host)];
+        let found = routes.into_iter().flatten().find_map(|routes| routes.at(request.path()).ok())?;
         let params = found
             .params
             .iter()
@@ -77,13 +93,17 @@ impl<T> Default for Router<T> {
     }
 }
 
-fn normal_host(host: &str) -> String {
-    host.trim_end_matches('.').to_ascii_lowercase()
+/// A host in the form in which hosts are compared. `None` if it is none, or has a port.
+fn normal_host(host: &str) -> Option<String> {
+    let (name, port) = split_host(host)?;
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    if port.is_none() && !host.ends_with(':') { Some(name) } else { None }
 }
 
 /// The parameters of a route in one request, percent-decoded.
 ///
-/// They are kept apart from the query, so nobody can change them by adding to it.
+/// They are kept apart from the query, so nobody can change them by adding to it. A value is what the peer wants it to
+/// be: decoded, it may hold slashes, dots, line ends or NUL. Look it up, do not build paths of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Box<[(Box<str>, Box<str>)]>);
 
@@ -116,7 +136,7 @@ mod tests {
         router.add(None, "/rooms/{room}", "room").unwrap();
         router.add(None, "/files/{*path}", "files").unwrap();
         router.add(Some("Example.com"), "/chat", "example's chat").unwrap();
-        router.add(Some("[::1]"), "/chat", "six").unwrap();
+        router.add(Some("::1"), "/chat", "six").unwrap();
         router
     }
 
@@ -157,6 +177,9 @@ mod tests {
         let mut router = router();
         for path in ["chat", "", "/rooms/{other}", "/chat", "/{}", "/a{*b}/c"] {
             assert!(router.add(None, path, "x").is_err(), "{path}");
+        }
+        for host in ["a.com:8080", "a.com:", "", "a b", "u@a.com", "[::1]:80", "http://a.com"] {
+            assert!(router.add(Some(host), "/", "x").is_err(), "{host}");
         }
     }
 }

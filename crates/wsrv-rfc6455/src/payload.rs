@@ -5,7 +5,6 @@ use bytes::{Buf, BytesMut};
 use crate::{ProtocolError, mask, utf8};
 
 /// The payload of an unfinished frame.
-#[derive(Debug)]
 pub(crate) struct Payload {
     pub(crate) key: [u8; 4],
     /// Whether the frame ends its message.
@@ -21,7 +20,7 @@ pub(crate) struct Payload {
 }
 
 /// The message whose fragments are arriving.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Fragments {
     pub(crate) text: bool,
     pub(crate) count: u32,

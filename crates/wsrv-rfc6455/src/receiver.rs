@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use std::fmt;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::frame::{self, FIN, MASK, OpCode, RSV};
@@ -41,7 +43,6 @@ pub const SHARE_FROM: usize = 16 * 1024;
 /// # Source
 ///
 /// RFC 6455 §5, §6.2, §7.4 and §8.1.
-#[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
     state: State,
@@ -155,7 +156,6 @@ struct Control {
     len: usize,
 }
 
-#[derive(Debug)]
 enum State {
     /// A header comes next.
     Header,
@@ -169,13 +169,26 @@ enum State {
     Failed(ProtocolError),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Ready {
     #[default]
     Nothing,
     /// So many bytes of the buffer are a message with its header.
     Buffered(usize),
     Assembled(Vec<u8>),
+}
+
+/// Shows what is being received, and nothing of what it says.
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Header => "between frames",
+            State::Whole(_) | State::Fragment(_) => "within a frame",
+            State::Closed => "closed",
+            State::Failed(_) => "failed",
+        };
+        f.debug_struct("Receiver").field("limits", &self.limits).field("state", &state).finish_non_exhaustive()
+    }
 }
 
 /// Bytes of the shortest frame from a client: two and the masking key.

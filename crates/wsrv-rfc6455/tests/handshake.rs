@@ -157,12 +157,14 @@ fn each_broken_rule_has_its_error_and_status() {
 
 #[test]
 fn refusals_say_what_would_have_been_right() {
-    let headers = |error: HandshakeError| error.headers().collect::<Vec<_>>();
-    assert_eq!(headers(HandshakeError::MethodNotAllowed), [("Allow", "GET")]);
+    let headers = |error: HandshakeError| {
+        error.headers().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(headers(HandshakeError::MethodNotAllowed), ["allow: GET"]);
     for error in [HandshakeError::NoUpgrade, HandshakeError::UnsupportedVersion] {
-        assert_eq!(headers(error), [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]);
+        assert_eq!(headers(error), ["upgrade: websocket", "sec-websocket-version: 13"]);
     }
-    assert_eq!(headers(HandshakeError::InvalidKey), []);
+    assert!(headers(HandshakeError::InvalidKey).is_empty());
 }
 
 #[test]

@@ -90,21 +90,16 @@ impl Handler<WebSocketConnection> for Chat {
     async fn on_open(&self, conn: &WebSocketConnection) -> Result<Seat, Error> {
         let room = conn.param("room").and_then(|room| self.0.get(room)).ok_or("the gate lets nobody into no room")?;
         let name = name_of(conn);
-        room.members().insert(conn.id(), name.clone());
-        let joined = json!({ "type": "joined", "name": name, "members": room.names() });
-        self.0.tell(room, joined);
-        let seat = Seat {
-            rooms: self.0.clone(),
-            room: room.clone(),
-            id: conn.id(),
-            name,
-            membership: Some(room.group.join(conn)),
-        };
+        let mut seat = Seat { rooms: self.0.clone(), room: room.clone(), id: conn.id(), name, membership: None };
+        room.members().insert(conn.id(), seat.name.clone());
+        let members = room.names();
+        self.0.tell(room, json!({ "type": "joined", "name": seat.name, "members": members }));
         let welcome = json!({
-            "type": "welcome", "id": conn.id().as_u64(), "room": room.name, "name": seat.name, "members": room.names(),
+            "type": "welcome", "id": conn.id().as_u64(), "room": room.name, "name": seat.name, "members": members,
         });
         conn.try_send(welcome.to_string())?;
         self.0.figures.count_out(1);
+        seat.membership = Some(room.group.join(conn));
         Ok(seat)
     }
 

@@ -30,7 +30,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
         },
     );
     let server = app
-        // Programs that are no browser send no origin and are welcome; other sites' pages are not.
+        // Programs that are no browser send no origin and are welcome; other sites' pages are not, also not those of
+        // a site that has its own name point here.
+        .gate(|opening: &mut Opening| match opening.request().host().is_some_and(is_local) {
+            true => Ok(()),
+            false => Err(Rejection::forbidden("the demo is only reached by address or as localhost")),
+        })
         .gate(AllowedOrigins::same_origin().allow_missing(true))
         .route("/chat/{room}", chat)
         .route("/stats", FiguresFeed(figures))
@@ -38,13 +43,21 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
         .bind(&options.listen)
         .await
         .map_err(|error| format!("{}: {error}{}", options.listen, cause(&error)))?;
-    greet(&server.local_addr()?.to_string());
-    let stopped = server.serve().await;
+    let addr = server.local_addr()?;
+    // Listens for Ctrl-C before anybody is told that it is ready.
+    let serving = server.serve();
+    greet(&addr.to_string());
+    let stopped = serving.await;
     match stopped.cut {
         0 => println!("stopped; every connection was closed with 1001"),
         cut => println!("stopped; {cut} connections did not say goodbye and were cut"),
     }
     Ok(())
+}
+
+fn is_local(host: &str) -> bool {
+    let Some((name, _)) = wsrv_app::rfc6455::handshake::split_host(host) else { return false };
+    name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
 }
 
 fn cause(error: &dyn std::error::Error) -> String {

@@ -195,18 +195,29 @@ impl fmt::Debug for RequestHead {
     }
 }
 
-/// The header lines without their secrets.
+/// The header lines, with the values of those that are known to hold no secret.
 struct Headers<'h>(&'h RequestHead);
 
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sec-websocket-key"];
+        const SHOWN: [&str; 10] = [
+            "accept-encoding",
+            "accept-language",
+            "connection",
+            "content-length",
+            "host",
+            "origin",
+            "sec-websocket-extensions",
+            "sec-websocket-version",
+            "upgrade",
+            "user-agent",
+        ];
         let mut map = f.debug_map();
         for (name, value) in self.0.iter() {
-            if SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-                map.entry(&name, &format_args!("(hidden)"));
-            } else {
+            if SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown)) {
                 map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
+            } else {
+                map.entry(&name, &format_args!("(hidden)"));
             }
         }
         map.finish()

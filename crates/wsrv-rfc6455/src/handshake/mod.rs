@@ -35,6 +35,7 @@
 
 mod accept_key;
 mod head;
+mod host;
 mod reader;
 mod server;
 mod subprotocol;
@@ -42,6 +43,7 @@ mod tokens;
 
 pub use accept_key::{AcceptKey, accept_key};
 pub use head::RequestHead;
+pub use host::split_host;
 pub use reader::{HeadError, HeadLimits, HeadReader};
-pub use server::{HandshakeError, Offer, check, encode_accept};
+pub use server::{HandshakeError, Offer, check, check_http, encode_accept};
 pub use subprotocol::{InvalidSubprotocol, Subprotocols};

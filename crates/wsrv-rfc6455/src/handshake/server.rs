@@ -1,17 +1,17 @@
 //! A server's side of the opening handshake.
 
 use std::collections::HashSet;
-use std::net::Ipv6Addr;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::BytesMut;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
 use super::accept_key::{AcceptKey, accept_key};
 use super::head::RequestHead;
+use super::host::split_host;
 use super::subprotocol::InvalidSubprotocol;
 use super::tokens;
 
@@ -48,6 +48,32 @@ pub fn check(head: &RequestHead) -> Result<Offer, HandshakeError> {
     let key = check_key(head)?;
     let subprotocols = check_subprotocols(head)?;
     Ok(Offer { accept_key: accept_key(key), subprotocols })
+}
+
+/// Checks what holds for every request, also for one that asks for no upgrade and is going to be served as a page: it
+/// has one host, and nobody can understand its length differently.
+///
+/// # Errors
+///
+/// The rule that the request breaks.
+///
+/// # Source
+///
+/// RFC 9112 §3.2 and §6.3.
+pub fn check_http(head: &RequestHead) -> Result<(), HandshakeError> {
+    if head.version() == Version::HTTP_11 || head.header("host").is_some() {
+        check_host(head)?;
+    }
+    let mut lengths = head.headers("content-length");
+    let length_is_good = match (lengths.next(), lengths.next()) {
+        (None, _) => true,
+        (Some(length), None) => {
+            let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+            is_number && head.header("transfer-encoding").is_none()
+        }
+        _ => false,
+    };
+    if length_is_good { Ok(()) } else { Err(HandshakeError::AmbiguousLength) }
 }
 
 /// What a client asks for, once its request has passed [`check`].
@@ -143,6 +169,9 @@ pub enum HandshakeError {
     /// A `Transfer-Encoding`, or a `Content-Length` that is not a single 0. Status 400.
     #[error("an upgrade must not have a body")]
     Body,
+    /// Its length is no number, or is said twice, or in two ways (RFC 9112 §6.3).
+    #[error("the request's length is ambiguous")]
+    AmbiguousLength,
     /// Not `GET`. Status 405.
     #[error("the method must be GET")]
     MethodNotAllowed,
@@ -192,13 +221,13 @@ impl HandshakeError {
     /// # Source
     ///
     /// RFC 9110 §15.5.6 and §15.5.22, RFC 6455 §4.4.
-    pub fn headers(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn headers(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let headers: &[_] = match self.status() {
-            StatusCode::METHOD_NOT_ALLOWED => &[("Allow", "GET")],
-            StatusCode::UPGRADE_REQUIRED => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
+            StatusCode::METHOD_NOT_ALLOWED => &[(header::ALLOW, "GET")],
+            StatusCode::UPGRADE_REQUIRED => &[(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")],
             _ => &[],
         };
-        headers.iter().copied()
+        headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
     }
 }
 
@@ -214,38 +243,8 @@ fn check_host(head: &RequestHead) -> Result<(), HandshakeError> {
     if is_host(host) { Ok(()) } else { Err(HandshakeError::InvalidHost) }
 }
 
-/// Whether this is a host with an optional port, and no user in front (RFC 3986 §3.2.2).
 fn is_host(value: &[u8]) -> bool {
-    let Ok(value) = std::str::from_utf8(value) else { return false };
-    let (name_is_good, port) = if let Some(rest) = value.strip_prefix('[') {
-        let Some((address, port)) = rest.split_once(']') else { return false };
-        (address.parse::<Ipv6Addr>().is_ok(), port)
-    } else {
-        let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
-        (is_name(name.as_bytes()), port)
-    };
-    let port_is_good = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok())
-        }
-    };
-    name_is_good && port_is_good
-}
-
-/// A registered name or an IPv4 address: letters, digits, a few marks and percent-encoded bytes.
-fn is_name(mut name: &[u8]) -> bool {
-    if name.is_empty() {
-        return false;
-    }
-    loop {
-        name = match name {
-            [] => return true,
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => rest,
-            _ => return false,
-        };
-    }
+    std::str::from_utf8(value).is_ok_and(|value| split_host(value).is_some())
 }
 
 fn check_target(head: &RequestHead) -> Result<(), HandshakeError> {
