@@ -21,8 +21,9 @@ impl Handler<WebSocketConnection> for Clock {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
     let listeners = Group::new();
-    let server = App::new().route("/", Clock { listeners: listeners.clone() }).bind("127.0.0.1:8080").await?;
+    let server = App::new().route("/", Clock { listeners: listeners.clone() }).bind(addr).await?;
     println!("ws://{}/", server.local_addr()?);
     // A group is a handle: any task or thread may send to it.
     tokio::spawn(async move {

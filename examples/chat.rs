@@ -43,7 +43,8 @@ impl Handler<WebSocketConnection> for Chat {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = App::new().route("/rooms/{room}", Chat::default()).bind("127.0.0.1:8080").await?;
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let server = App::new().route("/rooms/{room}", Chat::default()).bind(addr).await?;
     println!("ws://{}/rooms/lobby", server.local_addr()?);
     server.serve().await;
     Ok(())

@@ -10,7 +10,8 @@ use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::{CloseCode, CloseFrame, Limits, Received, Receiver, Sender};
 
 fn main() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:8080")?;
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let listener = TcpListener::bind(addr)?;
     println!("ws://{}/", listener.local_addr()?);
     loop {
         match listener.accept() {

@@ -25,7 +25,8 @@ impl Handler<WebSocketConnection> for Echo {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = App::new().route("/", Echo).bind("127.0.0.1:8080").await?;
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
+    let server = App::new().route("/", Echo).bind(addr).await?;
     println!("ws://{}/", server.local_addr()?);
     server.serve().await;
     Ok(())

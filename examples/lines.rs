@@ -34,7 +34,8 @@ impl Handler<LineConnection> for Party {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let party = Arc::new(Party::default());
-    let listener = Listener::bind("127.0.0.1:7000").await?;
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+    let listener = Listener::bind(addr).await?;
     println!("{}", listener.local_addr()?);
     loop {
         let (stream, peer) = listener.accept().await;

@@ -75,14 +75,16 @@ async fn a_panic_ends_its_own_connection_and_no_other() {
 async fn a_forced_cut_drops_the_step_and_still_runs_on_close() {
     let handler = Arc::new(Obedient::default());
     let (mut peer, task) = connect(&handler, Limits::default()).await;
-    peer.write_all(b"one\nhang\n").await.unwrap();
+    peer.write_all(b"one\nhang\nfail\n").await.unwrap();
     assert_eq!(line(&mut peer).await, "one");
+    sleep(Duration::from_millis(20)).await;
     handler.conn().cut();
     let began = Instant::now();
     let closed = soon(task).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(2), "a cut waits for nobody");
     assert_eq!((closed.by, closed.clean), (ClosedBy::Cut, false));
     assert_eq!(handler.closed()[0].by, ClosedBy::Cut);
+    assert!(handler.errors.lock().unwrap().is_empty(), "what was read ahead is not handled any more");
     assert_eq!(line(&mut peer).await, "", "no last words after a cut");
 }
 

@@ -76,6 +76,7 @@ impl<W: Wire> Reader<W> {
     pub(super) fn notice_cut(&mut self) -> bool {
         let cut = self.shared.lock().ending.as_ref().is_some_and(|ending| ending.cut);
         if cut && !matches!(self.state, State::Over) {
+            self.backlog = None;
             self.end(End::new(ClosedBy::Cut, Reason::Other));
         }
         cut

@@ -1,0 +1,108 @@
+//! Runs every example and talks to it.
+
+use futures_util::{SinkExt, StreamExt};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
+
+struct Running {
+    child: Child,
+    // Kept open, or the example could not print any more.
+    _stdout: BufReader<ChildStdout>,
+    /// What the example says it listens on.
+    url: String,
+}
+
+impl Running {
+    fn start(name: &str, args: &[&str]) -> Self {
+        // Beside the folder this test program lies in.
+        let mut program = std::env::current_exe().unwrap();
+        program.pop();
+        program.pop();
+        let program = program.join("examples").join(name);
+        let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("the example is built");
+        let mut first = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut first).unwrap();
+        let url = first.trim().trim_start_matches("ready ").to_owned();
+        Running { child, _stdout: stdout, url }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Peer(tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>);
+
+impl Peer {
+    async fn connect(running: &Running) -> Self {
+        Peer(tokio_tungstenite::connect_async(&running.url).await.unwrap().0)
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> String {
+        let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
+        message.unwrap().unwrap().into_text().unwrap().to_string()
+    }
+
+    async fn close(mut self) {
+        self.0.close(None).await.unwrap();
+        while self.0.next().await.is_some_and(|message| message.is_ok()) {}
+    }
+}
+
+#[tokio::test]
+async fn echo_codec_and_conformance_send_back_what_they_get() {
+    for (name, args) in
+        [("echo", &["127.0.0.1:0"][..]), ("codec", &["127.0.0.1:0"]), ("conformance", &["--listen", "127.0.0.1:0"])]
+    {
+        let running = Running::start(name, args);
+        let mut peer = Peer::connect(&running).await;
+        for text in ["one", "", &"größer".repeat(10_000)] {
+            peer.say(text).await;
+            assert_eq!(peer.hear().await, text, "{name}");
+        }
+        peer.close().await;
+    }
+}
+
+#[tokio::test]
+async fn chat_brings_those_in_a_room_together() {
+    let running = Running::start("chat", &["127.0.0.1:0"]);
+    let mut ada = Peer::connect(&running).await;
+    assert_eq!(ada.hear().await, "0 others are here");
+    let mut grace = Peer::connect(&running).await;
+    assert_eq!(grace.hear().await, "1 others are here");
+    assert_eq!(ada.hear().await, "2 has joined");
+    grace.say("hello").await;
+    assert_eq!(ada.hear().await, "2: hello");
+    grace.close().await;
+    assert_eq!(ada.hear().await, "2 has left");
+}
+
+#[tokio::test]
+async fn broadcast_ticks_by_itself() {
+    let running = Running::start("broadcast", &["127.0.0.1:0"]);
+    let mut peer = Peer::connect(&running).await;
+    assert!(peer.hear().await.ends_with(" s"));
+}
+
+#[test]
+fn lines_welcomes_and_says_goodbye() {
+    let running = Running::start("lines", &["127.0.0.1:0"]);
+    let mut peer = TcpStream::connect(&running.url).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    peer.write_all(b"quit\r\n").unwrap();
+    let mut all = String::new();
+    peer.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "welcome, you are 1\ngoodbye\n");
+}
