@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use wsrv_app::prelude::*;
-use wsrv_app::rfc6455::Limits;
+use wsrv_app::wsrv_rfc6455::Limits;
 
 #[derive(Parser)]
 struct Options {

@@ -19,7 +19,7 @@ impl Handler<WebSocketConnection> for Echo {
     }
 
     async fn on_close(&self, conn: &WebSocketConnection, _: (), closed: Closed) {
-        println!("{}: {closed}", conn.id());
+        println!("{}: {closed}, {:?}", conn.id(), conn.close_frame());
     }
 }
 

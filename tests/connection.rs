@@ -15,7 +15,7 @@ use wsrv_core::Limits;
 /// Does what it is told.
 #[derive(Default)]
 struct Obedient {
-    closed: Mutex<Vec<(Closed, Option<CloseFrame>)>>,
+    closed: Mutex<Vec<(Closed, Option<CloseFrame>)>>, // and the close frame with which the end began
     last: Mutex<Option<WebSocketConnection>>,
 }
 
@@ -65,7 +65,7 @@ impl Handler<WebSocketConnection> for Obedient {
         // What comes in meanwhile must not be taken for the answer to our close frame.
         sleep(Duration::from_millis(5)).await;
         let _ = conn.try_send("last words");
-        self.closed.lock().unwrap().push((closed, conn.peer_close()));
+        self.closed.lock().unwrap().push((closed, conn.close_frame()));
     }
 }
 
@@ -73,7 +73,7 @@ async fn server() -> (Running, Arc<Obedient>) {
     let handler = Arc::new(Obedient::default());
     let mut limits = Limits::default();
     limits.close_timeout = Duration::from_millis(600);
-    let app = App::new().route("/", Route::shared(handler.clone()).limits(limits));
+    let app = App::new().route("/", Route::new(handler.clone()).limits(limits));
     (serve(app).await, handler)
 }
 
@@ -306,7 +306,9 @@ async fn each_end_has_its_close_code() {
         assert_eq!(peer.close_code().await, code, "{target} {message}");
         peer.send(&close_frame(code, "")).await;
         assert_eq!(peer.frame().await, None);
-        assert_eq!(handler.closed.lock().unwrap().first().map(|(closed, _)| closed.by), by);
+        let told = handler.closed.lock().unwrap().first().cloned();
+        assert_eq!(told.as_ref().map(|(closed, _)| closed.by), by);
+        assert_eq!(told.and_then(|(_, frame)| frame).map(|frame| frame.code.as_u16()), by.map(|_| code));
     }
 }
 
@@ -329,7 +331,7 @@ async fn a_stream_that_ends_without_a_close_frame_is_lost() {
     assert_eq!(peer.text().await, "one");
     peer.0.shutdown().await.unwrap();
     let (closed, frame) = told(&handler).await;
-    assert_eq!((closed.by, closed.clean, frame), (ClosedBy::Lost, false, None));
+    assert_eq!((closed.by, closed.reason, closed.clean, frame), (ClosedBy::Lost, Reason::Other, false, None));
 }
 
 #[tokio::test]

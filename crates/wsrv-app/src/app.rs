@@ -2,6 +2,7 @@
 
 use crate::route::Route;
 use crate::server::Server;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +52,13 @@ pub enum BindError {
     #[error(transparent)]
     Route(#[from] InvalidRoute),
     /// The address cannot be listened on.
-    #[error("cannot listen")]
-    Listen(#[from] io::Error),
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The address as it was given.
+        addr: String,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 impl App {
@@ -63,13 +69,17 @@ impl App {
 
     /// Serves WebSockets on `path` with a handler, or with a [`Route`] that has settings of its own.
     ///
-    /// `{name}` in a path stands for one segment, `{*name}` for all that follows; see [`Routed`](crate::Routed).
+    /// `{name}` in a path stands for one segment, `{*name}` for all that follows; see [`Routed`](crate::Routed). Colons
+    /// and stars alone mean nothing special.
     pub fn route(mut self, path: impl Into<String>, route: impl Into<Route>) -> Self {
         self.routes.push((path.into(), route.into()));
         self
     }
 
     /// Adds a gate in front of all routes. Gates are asked in the order they were added.
+    ///
+    /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate; one that has to wait is a
+    /// type that implements [`Gate`].
     pub fn gate(mut self, gate: impl Gate) -> Self {
         self.gates.push(gate);
         self
@@ -77,7 +87,9 @@ impl App {
 
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
-    /// Without one they are refused. Each is the last on its connection. Gates do not see them.
+    /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
+    /// whatever path. Each is the last on its connection; gates do not see them. Without a service such requests are
+    /// refused.
     #[cfg(feature = "http")]
     pub fn http<S, B>(mut self, service: S) -> Self
     where
@@ -137,7 +149,7 @@ impl App {
     /// # Errors
     ///
     /// A path is malformed or used twice, or the address cannot be listened on.
-    pub async fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, BindError> {
+    pub async fn bind(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server, BindError> {
         let mut router = Router::new();
         for (path, route) in self.routes {
             let host = route.host.clone();
@@ -152,7 +164,9 @@ impl App {
             connections: self.connections,
             stopping: watch::Sender::new(false),
         };
-        Ok(Server::new(Listener::bind(addr).await?, Arc::new(service)))
+        let shown = format!("{addr:?}");
+        let listener = Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })?;
+        Ok(Server::new(listener, Arc::new(service)))
     }
 }
 

@@ -22,13 +22,9 @@ pub struct Route {
 type Start = Box<dyn Fn(Driver<WebSocket>) + Send + Sync>;
 
 impl Route {
-    /// A route to this handler.
+    /// A route to this handler; to one that others hold as well, if it is an [`Arc`].
     pub fn new<H: Handler<WebSocketConnection>>(handler: H) -> Self {
-        Self::shared(Arc::new(handler))
-    }
-
-    /// A route to a handler that others have as well: to send from outside, or on another path.
-    pub fn shared<H: Handler<WebSocketConnection>>(handler: Arc<H>) -> Self {
+        let handler = Arc::new(handler);
         Route {
             host: None,
             gates: Gates::new(),
@@ -53,13 +49,25 @@ impl Route {
         self
     }
 
-    /// The subprotocols this route speaks. Default: none, and whatever a client offers is no reason to refuse it.
+    /// The subprotocols this route speaks. With [`Subprotocols::new`] a client has to offer one of them, or is refused
+    /// with 400; [`Subprotocols::optional`] lets it in without. [`WebSocketConnection::subprotocol`] tells which.
+    ///
+    /// Default: none. A client that offers some is let in and told of none; most clients then give up by themselves.
     pub fn subprotocols(mut self, subprotocols: Subprotocols) -> Self {
         self.subprotocols = subprotocols;
         self
     }
 
-    /// What a peer may send.
+    /// What a peer may send: sizes of messages and frames.
+    ///
+    /// ```
+    /// # use wsrv_app::prelude::*;
+    /// # fn route<H: Handler<WebSocketConnection>>(handler: H) -> Route {
+    /// Route::new(handler)
+    ///     .messages(MessageLimits::default().with_max_message(16 * 1024))
+    ///     .limits(ConnectionLimits::default().with_slow_peer(SlowPeer::DropNewest))
+    /// # }
+    /// ```
     pub fn messages(mut self, limits: wsrv_rfc6455::Limits) -> Self {
         self.messages = limits;
         self

@@ -98,7 +98,7 @@ impl Server {
         }
         let cut = requests.len() + connections.cut_all();
         requests.shutdown().await;
-        tracing::warn!(cut, "cut: they were not done in time");
+        tracing::warn!(cut, "cut: connections and requests that were not done");
         // `on_close` still runs, under its own deadline.
         connections.empty().await;
         Stopped { cut }

@@ -4,12 +4,13 @@
 mod demo;
 
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// A WebSocket application server.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "wsrv", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -25,14 +26,18 @@ enum Command {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::builder().with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into());
-    tracing_subscriber::fmt().with_env_filter(filter.from_env_lossy()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let result = match cli.command {
         Command::Demo(options) => demo::run(options).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wsrv: {error:#}");
+            eprintln!("wsrv: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,7 @@
 //! The one trait after the upgrade.
 
 use crate::{Closed, Connection, Error, Reason};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What is said about an error: go on, or close.
@@ -23,6 +24,28 @@ pub enum Verdict {
 ///
 /// A **layer** implements `Handler<Lower>` for `Layer<H>` where `H: Handler<Upper>`, makes the upper connection in
 /// `on_open`, keeps it beside the inner state, and passes all four events and the background on.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use wsrv_core::{Closed, Error, Group, Handler, Membership, Reason, lines::LineConnection};
+/// #[derive(Default)]
+/// struct Chat { room: Group<LineConnection> }
+///
+/// impl Handler<LineConnection> for Chat {
+///     type State = Membership<LineConnection>;
+///
+///     async fn on_open(&self, conn: &LineConnection) -> Result<Self::State, Error> {
+///         Ok(self.room.join(conn))
+///     }
+///     async fn on_message(&self, conn: &LineConnection, me: &mut Self::State, line: Bytes) -> Result<(), Error> {
+///         if line.is_empty() {
+///             return Err(Error::new(Reason::Policy, "say something"));
+///         }
+///         me.send_to_others(line);
+///         Ok(conn.send("sent").await?)
+///     }
+/// }
+/// ```
 ///
 /// # Panics
 ///
@@ -59,14 +82,18 @@ pub trait Handler<C: Connection>: Send + Sync + 'static {
 
     /// `on_message` or `poll_background` returned an error, or the peer broke the protocol. In the last case the
     /// connection ends whatever the verdict is.
+    ///
+    /// Without this, the connection is closed with the error's reason. An error's text goes to the log (by the crate
+    /// `tracing`; as a warning if its reason is [`Reason::Internal`]) and never to the peer.
     fn on_error(&self, conn: &C, state: &mut Self::State, error: Error) -> impl Future<Output = Verdict> + Send {
         let _ = (conn, state);
         let verdict = Verdict::Close(error.reason());
         async move { verdict }
     }
 
-    /// The connection ends. Called exactly once if `on_open` succeeded. What is sent here still reaches a peer that
-    /// reads, before the goodbye. Has [`Limits::on_close_timeout`](crate::Limits::on_close_timeout) to be done.
+    /// The connection ends. Called exactly once if `on_open` succeeded. `closed` tells who began and why; the goodbye in
+    /// the protocol's own words is [`Link::goodbye`](crate::Link::goodbye). What is sent here still reaches a peer that
+    /// reads, before our goodbye. Has [`Limits::on_close_timeout`](crate::Limits::on_close_timeout) to be done.
     fn on_close(&self, conn: &C, state: Self::State, closed: Closed) -> impl Future<Output = ()> + Send {
         let _ = (conn, state, closed);
         async {}
@@ -80,5 +107,35 @@ pub trait Handler<C: Connection>: Send + Sync + 'static {
     fn poll_background(&self, conn: &C, state: &mut Self::State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let _ = (conn, state, cx);
         Poll::Pending
+    }
+}
+
+/// A handler that others hold as well, to send from outside or to serve on several paths.
+impl<C: Connection, H: Handler<C>> Handler<C> for Arc<H> {
+    type State = H::State;
+
+    fn on_open(&self, conn: &C) -> impl Future<Output = Result<H::State, Error>> + Send {
+        (**self).on_open(conn)
+    }
+
+    fn on_message(
+        &self,
+        conn: &C,
+        state: &mut H::State,
+        message: C::Incoming,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        (**self).on_message(conn, state, message)
+    }
+
+    fn on_error(&self, conn: &C, state: &mut H::State, error: Error) -> impl Future<Output = Verdict> + Send {
+        (**self).on_error(conn, state, error)
+    }
+
+    fn on_close(&self, conn: &C, state: H::State, closed: Closed) -> impl Future<Output = ()> + Send {
+        (**self).on_close(conn, state, closed)
+    }
+
+    fn poll_background(&self, conn: &C, state: &mut H::State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        (**self).poll_background(conn, state, cx)
     }
 }

@@ -18,11 +18,18 @@ pub enum SlowPeer {
 /// The bounds of one connection. All have finite defaults.
 ///
 /// Message and frame sizes are the wire's business and bounded there.
+///
+/// ```
+/// use wsrv_core::{Limits, SlowPeer};
+///
+/// let limits = Limits::default().with_outbox(64 * 1024).with_slow_peer(SlowPeer::DropNewest);
+/// assert_eq!(limits.backlog, 4);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes waiting to be written above which the connection is not read any more until the peer has taken some.
-    /// Default 256 KiB.
+    /// Default 256 KiB; useful below `outbox` only.
     pub outbox_soft: usize,
     /// Bytes waiting to be written from which on no further message is taken. A message is taken whole while less
     /// than this waits, so at most this and one message are held. Default 1 MiB.
@@ -50,5 +57,43 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             on_close_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl Limits {
+    /// Sets from how many waiting bytes on the peer is not read any more.
+    pub const fn with_outbox_soft(mut self, bytes: usize) -> Self {
+        self.outbox_soft = bytes;
+        self
+    }
+
+    /// Sets from how many waiting bytes on no message is taken.
+    pub const fn with_outbox(mut self, bytes: usize) -> Self {
+        self.outbox = bytes;
+        self
+    }
+
+    /// Sets what happens to a peer whose outbox is full.
+    pub const fn with_slow_peer(mut self, policy: SlowPeer) -> Self {
+        self.slow_peer = policy;
+        self
+    }
+
+    /// Sets how many messages are received ahead.
+    pub const fn with_backlog(mut self, messages: usize) -> Self {
+        self.backlog = messages;
+        self
+    }
+
+    /// Sets how long the closing handshake may take.
+    pub const fn with_close_timeout(mut self, time: Duration) -> Self {
+        self.close_timeout = time;
+        self
+    }
+
+    /// Sets how long `on_close` may take.
+    pub const fn with_on_close_timeout(mut self, time: Duration) -> Self {
+        self.on_close_timeout = time;
+        self
     }
 }

@@ -173,6 +173,12 @@ impl<W: Wire> Link<W> {
         !self.0.lock().is_ended()
     }
 
+    /// The goodbye with which the end began, the peer's or ours: known in `on_close` and afterwards. `None` before, and
+    /// if the connection was lost or cut.
+    pub fn goodbye(&self) -> Option<W::Close> {
+        self.0.lock().ending.as_ref()?.goodbye.clone()
+    }
+
     /// The peer's goodbye, once it has arrived.
     pub fn peer_close(&self) -> Option<W::Close> {
         self.0.lock().ending.as_ref()?.from_peer.clone()

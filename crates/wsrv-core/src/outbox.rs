@@ -118,11 +118,13 @@ pub(crate) struct Ending<W: Wire> {
     pub(crate) cut: bool,
     /// The peer's goodbye.
     pub(crate) from_peer: Option<W::Close>,
+    /// The goodbye that began the end, whosever it was. Known as soon as `on_close` runs.
+    pub(crate) goodbye: Option<W::Close>,
 }
 
 impl<W: Wire> Default for Ending<W> {
     fn default() -> Self {
-        Ending { wish: None, cut: false, from_peer: None }
+        Ending { wish: None, cut: false, from_peer: None, goodbye: None }
     }
 }
 

@@ -82,7 +82,7 @@ async fn a_forced_cut_drops_the_step_and_still_runs_on_close() {
     let began = Instant::now();
     let closed = soon(task).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(2), "a cut waits for nobody");
-    assert_eq!((closed.by, closed.clean), (ClosedBy::Cut, false));
+    assert_eq!((closed.by, closed.reason, closed.clean), (ClosedBy::Cut, Reason::Other, false));
     assert_eq!(handler.closed()[0].by, ClosedBy::Cut);
     assert!(handler.errors.lock().unwrap().is_empty(), "what was read ahead is not handled any more");
     assert_eq!(line(&mut peer).await, "", "no last words after a cut");

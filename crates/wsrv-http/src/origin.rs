@@ -70,6 +70,7 @@ impl AllowedOrigins {
         let allowed = |origin: &String| self.origins.contains(origin) || (self.same && is_same(origin, opening));
         match origin {
             Some(origin) if allowed(&origin) => Ok(()),
+            _ if self.origins.is_empty() => Err(Rejection::forbidden("the page is not this server's own")),
             _ => Err(Rejection::forbidden("the origin is not on the list")),
         }
     }

@@ -61,6 +61,11 @@ impl Rejection {
         self
     }
 
+    /// A body of JSON.
+    pub fn json(self, body: impl Into<Bytes>) -> Self {
+        self.body(HeaderValue::from_static("application/json"), body)
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -29,10 +29,10 @@ pub struct Matched<'a, T> {
 #[non_exhaustive]
 pub enum InvalidRoute {
     /// The path does not begin with a slash.
-    #[error("the path {0:?} does not begin with /")]
+    #[error("the route {0:?} does not begin with /")]
     Relative(String),
     /// The path's pattern is malformed, or another route's matches the same paths.
-    #[error("the path {path:?} cannot be added")]
+    #[error("the route {path:?} is malformed or in conflict with another")]
     Path {
         /// The path.
         path: String,

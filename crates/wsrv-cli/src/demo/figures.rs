@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Interval;
-use wsrv_app::core::Connections;
 use wsrv_app::prelude::*;
+use wsrv_app::wsrv_core::Connections;
 
 pub(crate) struct Figures {
     connections: Connections,

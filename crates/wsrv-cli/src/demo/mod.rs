@@ -7,13 +7,15 @@ mod pages;
 use chat::{Chat, Rooms};
 use clap::Args;
 use figures::{Figures, FiguresFeed};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use wsrv_app::BindError;
 use wsrv_app::prelude::*;
-use wsrv_app::rfc6455::Limits;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 lets the system choose.
+    /// Where to listen, as HOST:PORT; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
 }
@@ -23,12 +25,14 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
     let figures = Arc::new(Figures::new(app.connections().clone()));
     let rooms = Arc::new(Rooms::new(figures.clone()));
     let known_rooms = rooms.clone();
-    let chat = Route::new(Chat::new(rooms.clone())).messages(Limits::default().with_max_message(16 * 1024)).gate(
-        move |opening: &mut Opening| {
+    let chat = Route::new(Chat::new(rooms.clone()))
+        .messages(MessageLimits::default().with_max_message(16 * 1024))
+        .gate(move |opening: &mut Opening| {
             let room = opening.extensions().get::<Params>().and_then(|params| params.get("room"));
-            room.and_then(|room| known_rooms.get(room)).map(|_| ()).ok_or_else(Rejection::not_found)
-        },
-    );
+            room.and_then(|room| known_rooms.get(room))
+                .map(|_| ())
+                .ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND, "no such room"))
+        });
     let server = app
         // Programs that are no browser send no origin and are welcome; other sites' pages are not, also not those of
         // a site that has its own name point here.
@@ -42,31 +46,41 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
         .http(pages::Pages::new(rooms))
         .bind(&options.listen)
         .await
-        .map_err(|error| format!("{}: {error}{}", options.listen, cause(&error)))?;
+        .map_err(|error| explain(&error))?;
     let addr = server.local_addr()?;
     // Listens for Ctrl-C before anybody is told that it is ready.
     let serving = server.serve();
-    greet(&addr.to_string());
+    greet(addr);
     let stopped = serving.await;
     match stopped.cut {
-        0 => println!("stopped; every connection was closed with 1001"),
-        cut => println!("stopped; {cut} connections did not say goodbye and were cut"),
+        0 => println!("stopped, and everybody told so with 1001"),
+        cut => println!("stopped; cut without a goodbye: {cut}"),
     }
     Ok(())
 }
 
 fn is_local(host: &str) -> bool {
-    let Some((name, _)) = wsrv_app::rfc6455::handshake::split_host(host) else { return false };
+    let Some((name, _)) = wsrv_app::wsrv_rfc6455::handshake::split_host(host) else { return false };
     name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
 }
 
-fn cause(error: &dyn std::error::Error) -> String {
-    error.source().map(|cause| format!(": {cause}")).unwrap_or_default()
+fn explain(error: &BindError) -> String {
+    let cause = std::error::Error::source(error);
+    let hint = match cause.and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        Some(io::ErrorKind::AddrInUse) => "; --listen 127.0.0.1:0 takes any port that is free",
+        Some(io::ErrorKind::InvalidInput) => "; expected HOST:PORT, such as 127.0.0.1:8080",
+        _ => "",
+    };
+    format!("{error}{}{hint}", cause.map(|cause| format!(": {cause}")).unwrap_or_default())
 }
 
 /// Tells where to look and what to try. The last line is for programs that wait for it.
-fn greet(addr: &str) {
-    println!("wsrv {} demo: press Ctrl-C to stop\n", env!("CARGO_PKG_VERSION"));
+fn greet(mut addr: SocketAddr) {
+    if addr.ip().is_unspecified() {
+        // Everywhere is no place to go to.
+        addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    println!("wsrv {} demo: Ctrl-C stops it, a second one at once\n", env!("CARGO_PKG_VERSION"));
     println!("  open      http://{addr}/");
     println!("  sockets   ws://{addr}/chat/{{room}}    rooms: {}", chat::ROOMS.join(", "));
     println!("            ws://{addr}/stats");

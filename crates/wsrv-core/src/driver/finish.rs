@@ -33,8 +33,7 @@ async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
         outbox.queue_answer();
         // A transport that was lost may still carry what is queued, if only the peer's half has ended; but there is
         // nobody left to greet.
-        let greet = !matches!(end.by, ClosedBy::Lost | ClosedBy::Cut);
-        let await_peer = greet && outbox.encode(|sender, out| sender.close(&end.close, out));
+        let await_peer = end.has_goodbye() && outbox.encode(|sender, out| sender.close(&end.close, out));
         outbox.finished = true;
         await_peer
     };

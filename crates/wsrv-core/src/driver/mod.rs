@@ -132,8 +132,14 @@ impl<W: Wire> End<W> {
         End { by, close: close.into(), error: None }
     }
 
+    /// Whether a goodbye belongs to this end.
+    fn has_goodbye(&self) -> bool {
+        !matches!(self.by, ClosedBy::Lost | ClosedBy::Cut)
+    }
+
     fn closed(&self) -> Closed {
-        Closed { by: self.by, reason: W::reason(&self.close), clean: self.by == ClosedBy::Peer }
+        let reason = if self.has_goodbye() { W::reason(&self.close) } else { Reason::Other };
+        Closed { by: self.by, reason, clean: self.by == ClosedBy::Peer }
     }
 }
 
@@ -163,7 +169,7 @@ fn live<W: Wire, H: Handler<W::Connection>>(
                     let _ = step!(reader, handler.on_error(&conn, &mut state, error), Patience::UntilEnd);
                 }
                 let closed = end.closed();
-                reader.shared.begin_end();
+                reader.shared.lock().ending().goodbye = end.has_goodbye().then(|| end.close.clone());
                 tracing::debug!(connection = %conn.id(), %closed, "connection ends");
                 // A panic in here changes nothing: the connection is being closed.
                 let _ = step!(reader, handler.on_close(&conn, state, closed), Patience::LastWords);
@@ -250,7 +256,10 @@ enum Event<F> {
 
 /// An error's text is the application's code, and may panic like any of it.
 fn log_error(conn: &impl Connection, error: &Error) {
-    let _ = step::guarded(|| tracing::debug!(connection = %conn.id(), %error, "handler error"));
+    let _ = step::guarded(|| match error.reason() {
+        Reason::Internal => tracing::warn!(connection = %conn.id(), %error, "handler error"),
+        reason => tracing::debug!(connection = %conn.id(), %error, %reason, "handler error"),
+    });
 }
 
 /// Asks the handler what an error of its own means. `None`: go on.

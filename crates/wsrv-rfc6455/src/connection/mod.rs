@@ -17,6 +17,43 @@
 //!     }
 //! }
 //! ```
+//!
+//! `wsrv-app` runs such a handler on a path of a whole server. In an accept loop of one's own, a connection begins like
+//! this (without answers to bad requests, and without a deadline):
+//!
+//! ```
+//! # use wsrv_core::Handler;
+//! # use wsrv_rfc6455::connection::WebSocketConnection;
+//! use bytes::BytesMut;
+//! use std::sync::Arc;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::TcpStream;
+//! use wsrv_core::{Closed, Driver};
+//! use wsrv_rfc6455::connection::WebSocket;
+//! use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
+//!
+//! async fn serve<H>(mut stream: TcpStream, handler: Arc<H>) -> Result<Closed, Box<dyn std::error::Error>>
+//! where
+//!     H: Handler<WebSocketConnection>,
+//! {
+//!     let mut received = BytesMut::new();
+//!     let mut reader = HeadReader::new(HeadLimits::default());
+//!     let request = loop {
+//!         if stream.read_buf(&mut received).await? == 0 {
+//!             return Err("gone".into());
+//!         }
+//!         if let Some(request) = reader.read(&mut received)? {
+//!             break request;
+//!         }
+//!     };
+//!     let offer = handshake::check(&request)?;
+//!     let mut answer = BytesMut::new();
+//!     handshake::encode_accept(&offer, None, &Default::default(), &mut answer)?;
+//!     stream.write_all(&answer).await?;
+//!     let driver = Driver::tcp(stream, WebSocket::server(request)).received(received);
+//!     Ok(driver.run(handler).await)
+//! }
+//! ```
 
 mod wire;
 
@@ -32,7 +69,7 @@ use wsrv_core::{Connection, Link, SendError};
 #[derive(Clone)]
 pub struct WebSocketConnection(Link<WebSocket>);
 
-/// What is known since the opening handshake.
+/// What is known since the opening handshake; read it through [`WebSocketConnection`].
 #[derive(Debug)]
 pub struct Opened {
     request: RequestHead,
@@ -100,6 +137,12 @@ impl WebSocketConnection {
         Ok(())
     }
 
+    /// The close frame with which the end began, the peer's or ours: known in `on_close` and afterwards. `None` before,
+    /// and if the connection was lost or cut.
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.0.goodbye()
+    }
+
     /// The peer's close frame, once it has come; with [`CloseCode::NO_STATUS`] if it named no code.
     pub fn peer_close(&self) -> Option<CloseFrame> {
         self.0.peer_close()
@@ -115,7 +158,8 @@ impl WebSocketConnection {
         self.0.context().subprotocol.as_deref()
     }
 
-    /// What gates have attached to the request, one value per type.
+    /// What gates have attached to the request, one value per type. (What is found out later goes into
+    /// [`attributes`](Connection::attributes).)
     pub fn extensions(&self) -> &Extensions {
         &self.0.context().extensions
     }
