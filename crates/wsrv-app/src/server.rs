@@ -71,20 +71,22 @@ impl Server {
     /// `hurry` is polled only after `stop` is ready.
     async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) -> Stopped {
         let Server { listener, service } = self;
+        let connections = &service.connections;
         let mut requests = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
+        let mut keep_alive = std::pin::pin!(connections.keep_alive());
         loop {
             tokio::select! {
                 (stream, peer) = listener.accept() => {
                     requests.spawn(handshake::serve(stream, peer, service.clone()));
                 }
                 Some(_) = requests.join_next() => {}
+                () = &mut keep_alive => {}
                 () = &mut stop => break,
             }
         }
         drop(listener);
         service.stopping.send_replace(true);
-        let connections = &service.connections;
         tracing::info!(connections = connections.len(), requests = requests.len(), "the server stops");
         connections.close_all(Reason::GoingAway);
         let all_done = async {

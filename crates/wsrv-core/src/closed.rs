@@ -65,6 +65,8 @@ pub enum ClosedBy {
     SlowPeer,
     /// The connection was cut by force, without a goodbye.
     Cut,
+    /// The peer was silent, or did not read, for longer than [`Limits`](crate::Limits) allow.
+    Timeout,
     /// The transport failed or ended without a goodbye.
     Lost,
 }
@@ -98,6 +100,7 @@ impl fmt::Display for Closed {
             ClosedBy::Panic => "closed after a handler's panic",
             ClosedBy::SlowPeer => "closed because the peer reads too slowly",
             ClosedBy::Cut => "cut",
+            ClosedBy::Timeout => "given up after a time-out",
             ClosedBy::Lost => "lost",
         };
         write!(f, "{by} ({})", self.reason)

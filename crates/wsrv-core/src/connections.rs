@@ -1,10 +1,18 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
+use crate::life::Millis;
 use crate::{ConnectionId, Link, Reason, Wire};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How often times are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Connections looked at before others get their turn.
+const TURN: usize = 512;
 
 /// A set of running connections. Clones are the same set.
 #[derive(Clone, Default)]
@@ -18,24 +26,17 @@ struct Inner {
 
 #[derive(Default)]
 struct Table {
-    open: HashMap<ConnectionId, Box<dyn Member>>,
+    open: HashMap<ConnectionId, Arc<dyn Member>>,
     /// Everybody was asked to go; so is who comes now.
     closing: Option<Reason>,
 }
 
-trait Member: Send {
+/// A connection over whatever protocol.
+pub(crate) trait Member: Send + Sync {
     fn close(&self, reason: Reason);
     fn cut(&self);
-}
-
-impl<W: Wire> Member for Link<W> {
-    fn close(&self, reason: Reason) {
-        Link::close(self, reason.into());
-    }
-
-    fn cut(&self) {
-        Link::cut(self);
-    }
+    /// Looks after the connection's times.
+    fn tick(&self, now: Millis);
 }
 
 impl Connections {
@@ -56,16 +57,43 @@ impl Connections {
 
     /// Closes every connection, and from now on each new one as soon as it is established. Does not wait.
     pub fn close_all(&self, reason: Reason) {
-        let mut table = self.lock();
-        table.closing = Some(reason);
-        table.open.values().for_each(|member| member.close(reason));
+        self.lock().closing = Some(reason);
+        self.members().iter().for_each(|member| member.close(reason));
     }
 
     /// Cuts every connection there is and returns how many there were.
     pub fn cut_all(&self) -> usize {
-        let table = self.lock();
-        table.open.values().for_each(|member| member.cut());
-        table.open.len()
+        let members = self.members();
+        members.iter().for_each(|member| member.cut());
+        members.len()
+    }
+
+    /// Keeps the times in [`Limits`](crate::Limits) for all connections of the set, for as long as it is polled: pings
+    /// who is silent, gives up who does not answer or does not read, closes who is idle. Never ready.
+    ///
+    /// Looks about once a second, so each time is kept to the second; a set needs one of these, not one per
+    /// connection. A server of `wsrv-app` does it by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it just stops looking.
+    pub async fn keep_alive(&self) {
+        let began = Instant::now();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await.duration_since(began).as_millis() as Millis;
+            for (count, member) in self.members().into_iter().enumerate() {
+                member.tick(now);
+                if count % TURN == TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn members(&self) -> Vec<Arc<dyn Member>> {
+        self.lock().open.values().cloned().collect()
     }
 
     /// Waits until there is no connection.
@@ -89,7 +117,7 @@ impl Connections {
         if let Some(reason) = table.closing {
             link.close(reason.into());
         }
-        table.open.insert(id, Box::new(link));
+        table.open.insert(id, link.0);
         Registration { connections: self.clone(), id }
     }
 

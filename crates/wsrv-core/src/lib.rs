@@ -54,6 +54,7 @@ mod error;
 mod group;
 mod handler;
 mod id;
+mod life;
 mod limits;
 pub mod lines;
 mod link;

@@ -45,6 +45,20 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How long `on_close` may take before it is dropped. Default 5 s.
     pub on_close_timeout: Duration,
+    /// After how much silence the peer is pinged, where the protocol has pings; anything it sends counts. Default 30 s;
+    /// `None`: never.
+    ///
+    /// This and the three times below are kept by [`Connections::keep_alive`](crate::Connections::keep_alive), which
+    /// looks about once a second.
+    pub ping_after: Option<Duration>,
+    /// How long a pinged peer may stay silent before the connection is cut. Default 30 s.
+    pub pong_timeout: Duration,
+    /// How long a peer may take nothing of what waits for it before the connection is cut. Default 30 s; `None`: for
+    /// ever.
+    pub write_timeout: Option<Duration>,
+    /// How long a peer may go without sending a message (pongs do not count) before the connection is closed. Default
+    /// `None`: for ever.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -56,6 +70,10 @@ impl Default for Limits {
             backlog: 4,
             close_timeout: Duration::from_secs(5),
             on_close_timeout: Duration::from_secs(5),
+            ping_after: Some(Duration::from_secs(30)),
+            pong_timeout: Duration::from_secs(30),
+            write_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: None,
         }
     }
 }
@@ -94,6 +112,30 @@ impl Limits {
     /// Sets how long `on_close` may take.
     pub const fn with_on_close_timeout(mut self, time: Duration) -> Self {
         self.on_close_timeout = time;
+        self
+    }
+
+    /// Sets after how much silence the peer is pinged.
+    pub const fn with_ping_after(mut self, time: Option<Duration>) -> Self {
+        self.ping_after = time;
+        self
+    }
+
+    /// Sets how long a pinged peer may stay silent.
+    pub const fn with_pong_timeout(mut self, time: Duration) -> Self {
+        self.pong_timeout = time;
+        self
+    }
+
+    /// Sets how long a peer may take nothing of what waits for it.
+    pub const fn with_write_timeout(mut self, time: Option<Duration>) -> Self {
+        self.write_timeout = time;
+        self
+    }
+
+    /// Sets how long a peer may go without sending a message.
+    pub const fn with_idle_timeout(mut self, time: Option<Duration>) -> Self {
+        self.idle_timeout = time;
         self
     }
 }

@@ -1,6 +1,8 @@
 //! The cheap, cloneable handle at the bottom of every connection.
 
 use crate::batch::{self, Flush};
+use crate::connections::Member;
+use crate::life::{Care, Marks, Millis};
 use crate::outbox::{Outbox, Until, Waiter, Wish};
 use crate::stream::Stream;
 use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
@@ -21,6 +23,7 @@ pub(crate) struct Shared<W: Wire> {
     attributes: AttributeStore,
     /// The driver must look into the outbox before it goes on. Set and cleared under the outbox's lock.
     pub(crate) attention: AtomicBool,
+    pub(crate) marks: Marks,
     outbox: Mutex<Outbox<W>>,
 }
 
@@ -39,6 +42,7 @@ impl<W: Wire> Shared<W> {
             context,
             attributes: AttributeStore::default(),
             attention: AtomicBool::new(false),
+            marks: Marks::default(),
             outbox: Mutex::new(Outbox::new(sender, stream)),
         })
     }
@@ -77,6 +81,20 @@ impl<W: Wire> Shared<W> {
         self.attention.store(true, Ordering::Release);
         outbox.wake_driver();
         self.unlock_and_wake(outbox);
+    }
+
+    fn wish(&self, mut outbox: MutexGuard<'_, Outbox<W>>, by: ClosedBy, close: W::Close) {
+        let ending = outbox.ending();
+        if ending.wish.is_none() && ending.from_peer.is_none() {
+            ending.wish = Some(Wish { by, close });
+            self.alert(outbox);
+        }
+    }
+
+    fn cut(&self, mut outbox: MutexGuard<'_, Outbox<W>>, by: ClosedBy) {
+        outbox.ending().cut.get_or_insert(by);
+        outbox.fail();
+        self.alert(outbox);
     }
 
     /// Whether a message may be sent now.
@@ -125,6 +143,32 @@ impl<W: Wire> Flush for Shared<W> {
     }
 }
 
+impl<W: Wire> Member for Shared<W> {
+    fn close(&self, reason: Reason) {
+        self.wish(self.lock(), ClosedBy::Local, reason.into());
+    }
+
+    fn cut(&self) {
+        Shared::cut(self, self.lock(), ClosedBy::Cut);
+    }
+
+    fn tick(&self, now: Millis) {
+        let mut outbox = self.lock();
+        // An end has deadlines of its own.
+        if outbox.is_ended() {
+            return;
+        }
+        let moving = outbox.is_moving();
+        match outbox.life.look(now, &self.marks, moving, &self.limits) {
+            Care::Nothing => {}
+            Care::Ping if outbox.encode(|sender, out| sender.ping(out)) => self.flush(outbox),
+            Care::Ping => outbox.life.not_pinged(),
+            Care::Idle => self.wish(outbox, ClosedBy::Timeout, Reason::Done.into()),
+            Care::Dead => Shared::cut(self, outbox, ClosedBy::Timeout),
+        }
+    }
+}
+
 /// One connection, seen from below all layers: what every decorated connection contains.
 ///
 /// Clones are cheap and work from any task or thread, before, during and after the connection's life. Of two sends
@@ -161,6 +205,11 @@ impl<W: Wire> Link<W> {
     /// The bounds of this connection.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Looks at the protocol's sending half, under the outbox's lock.
+    pub fn with_sender<R>(&self, look: impl FnOnce(&W::Sender) -> R) -> R {
+        look(&self.0.lock().sender)
     }
 
     /// Bytes that wait to be written to the peer.
@@ -203,7 +252,7 @@ impl<W: Wire> Link<W> {
         let mut outbox = self.0.lock();
         if let Err(refused) = self.0.admit(&outbox) {
             if refused == SendError::Full && self.0.limits.slow_peer == SlowPeer::Close {
-                self.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
+                self.0.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
             }
             return Err(refused);
         }
@@ -257,23 +306,12 @@ impl<W: Wire> Link<W> {
     /// sent and, if the protocol has one, the closing handshake done. A handler step that is running goes on, for
     /// [`Limits::close_timeout`] at most. Only the first call counts, and none after the peer has begun.
     pub fn close(&self, close: W::Close) {
-        self.wish(self.0.lock(), ClosedBy::Local, close);
-    }
-
-    fn wish(&self, mut outbox: MutexGuard<'_, Outbox<W>>, by: ClosedBy, close: W::Close) {
-        let ending = outbox.ending();
-        if ending.wish.is_none() && ending.from_peer.is_none() {
-            ending.wish = Some(Wish { by, close });
-            self.0.alert(outbox);
-        }
+        self.0.wish(self.0.lock(), ClosedBy::Local, close);
     }
 
     /// Ends the connection at once: a running handler step is dropped, `on_close` runs, nothing more is sent.
     pub fn cut(&self) {
-        let mut outbox = self.0.lock();
-        outbox.ending().cut = true;
-        outbox.fail();
-        self.0.alert(outbox);
+        self.0.cut(self.0.lock(), ClosedBy::Cut);
     }
 
     /// Waits until the connection has begun to end, from whichever side: a good thing to `select!` with in a handler

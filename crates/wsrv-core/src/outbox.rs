@@ -1,6 +1,7 @@
 //! What waits to be written to one peer, and the stream it is written to.
 
 use crate::batch::BatchId;
+use crate::life::Life;
 use crate::stream::Stream;
 use crate::{ClosedBy, Wire, buffers};
 use bytes::{Buf, Bytes, BytesMut};
@@ -114,8 +115,8 @@ pub(crate) struct Wish<W: Wire> {
 pub(crate) struct Ending<W: Wire> {
     /// `close` was called, or the policy for slow peers decided.
     pub(crate) wish: Option<Wish<W>>,
-    /// `cut` was called.
-    pub(crate) cut: bool,
+    /// The connection is to be cut, and why.
+    pub(crate) cut: Option<ClosedBy>,
     /// The peer's goodbye.
     pub(crate) from_peer: Option<W::Close>,
     /// The goodbye that began the end, whosever it was. Known as soon as `on_close` runs.
@@ -124,7 +125,7 @@ pub(crate) struct Ending<W: Wire> {
 
 impl<W: Wire> Default for Ending<W> {
     fn default() -> Self {
-        Ending { wish: None, cut: false, from_peer: None, goodbye: None }
+        Ending { wish: None, cut: None, from_peer: None, goodbye: None }
     }
 }
 
@@ -155,6 +156,9 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) driver_wants_room: bool,
     /// The driver waits until everything is written and flushed.
     pub(crate) driver_wants_empty: bool,
+    /// Something was written since the ticker came by.
+    progressed: bool,
+    pub(crate) life: Life,
 }
 
 /// Somebody who waits on an outbox, with a number by which it is found again.
@@ -191,6 +195,8 @@ impl<W: Wire> Outbox<W> {
             failed: false,
             driver_wants_room: false,
             driver_wants_empty: false,
+            progressed: false,
+            life: Life::default(),
         }
     }
 
@@ -233,9 +239,11 @@ impl<W: Wire> Outbox<W> {
         }
         let mut aside = Queue::default();
         self.sender.answer(signal, &mut Out { queue: &mut aside });
-        let slot = self.answer.get_or_insert_default();
-        slot.clear();
-        slot.extend_from_slice(&aside.tail);
+        if aside.len() > 0 {
+            let slot = self.answer.get_or_insert_default();
+            slot.clear();
+            slot.extend_from_slice(&aside.tail);
+        }
         aside.clear();
     }
 
@@ -249,6 +257,11 @@ impl<W: Wire> Outbox<W> {
     /// Whether a turn has collected so much that it should be written before its end, if that can be done here.
     pub(crate) fn cork_is_full(&self) -> bool {
         self.queue.len() > CORK && !self.blocked && matches!(self.stream, Stream::Tcp(_))
+    }
+
+    /// Whether nothing waits to be written, or something of it was since the last time this was asked.
+    pub(crate) fn is_moving(&mut self) -> bool {
+        std::mem::take(&mut self.progressed) || self.is_empty()
     }
 
     /// Whether everything was written and flushed (or never will be).
@@ -265,7 +278,10 @@ impl<W: Wire> Outbox<W> {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = self.queue.slices(&mut slices);
             match self.stream.try_write(&slices[..count]) {
-                Some(Ok(written)) if written > 0 => self.queue.advance(written),
+                Some(Ok(written)) if written > 0 => {
+                    self.progressed = true;
+                    self.queue.advance(written);
+                }
                 Some(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
                     return self.wake_driver();
@@ -292,6 +308,7 @@ impl<W: Wire> Outbox<W> {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.fail(),
                 Poll::Ready(Ok(written)) => {
                     self.unflushed = true;
+                    self.progressed = true;
                     self.queue.advance(written);
                 }
                 Poll::Pending => {

@@ -87,7 +87,13 @@ pub trait Transmit<W: Wire>: Send + 'static {
     /// Encodes a message that was prepared for many.
     fn prepared(&mut self, prepared: &W::Prepared, out: &mut Out<'_>);
 
-    /// Encodes the answer to a signal.
+    /// Encodes a question that a living peer answers. False: the protocol has none, and nothing was encoded.
+    fn ping(&mut self, out: &mut Out<'_>) -> bool {
+        let _ = out;
+        false
+    }
+
+    /// Encodes the answer to a signal, if it wants one.
     fn answer(&mut self, signal: W::Signal, out: &mut Out<'_>);
 
     /// Encodes the goodbye. Returns whether the protocol wants to wait for the peer's.

@@ -18,7 +18,8 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Close
     let deadline = Instant::now() + reader.shared.limits.close_timeout;
     let in_time = timeout_at(deadline, say_goodbye(&mut reader, end)).await;
     closed.clean = in_time.unwrap_or(false);
-    if closed.by != ClosedBy::Cut {
+    // After a cut there is nothing to wait for; noticed in there.
+    if !reader.notice_cut() {
         let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
     }
     tracing::debug!(connection = %reader.shared.id(), %closed, clean = closed.clean, "connection closed");
@@ -31,18 +32,16 @@ async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
         let mut outbox = reader.shared.lock();
         // Nothing may follow the goodbye, not even an answer that had to wait.
         outbox.queue_answer();
-        // A transport that was lost may still carry what is queued, if only the peer's half has ended; but there is
-        // nobody left to greet.
-        let await_peer = end.has_goodbye() && outbox.encode(|sender, out| sender.close(&end.close, out));
+        // A transport that was lost may still carry what is queued, if only the peer's half has ended.
+        let await_peer = end.close.as_ref().map(|close| outbox.encode(|sender, out| sender.close(close, out)));
         outbox.finished = true;
         await_peer
     };
     drained(reader).await;
-    match end.by {
+    match (await_peer, end.by) {
         // What follows a protocol error cannot be understood.
-        ClosedBy::Protocol | ClosedBy::Lost | ClosedBy::Cut => false,
-        ClosedBy::Peer => !reader.shared.lock().failed,
-        _ if await_peer => poll_fn(|cx| reader.poll_goodbye(cx)).await,
+        (None, _) | (_, ClosedBy::Protocol) => false,
+        (Some(true), by) if by != ClosedBy::Peer => poll_fn(|cx| reader.poll_goodbye(cx)).await,
         _ => !reader.shared.lock().failed,
     }
 }

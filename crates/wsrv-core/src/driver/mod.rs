@@ -121,24 +121,23 @@ impl<W: Wire> std::fmt::Debug for Driver<W> {
 /// How a connection's life came to its end, before the goodbye.
 struct End<W: Wire> {
     by: ClosedBy,
-    /// The goodbye to say; to one of the peer's, the same as answer.
-    close: W::Close,
+    /// The goodbye to say; to one of the peer's, the same as answer. `None`: there is nobody left to say it to.
+    close: Option<W::Close>,
     /// What the peer broke, for `on_error`.
     error: Option<Error>,
 }
 
 impl<W: Wire> End<W> {
     fn new(by: ClosedBy, close: impl Into<W::Close>) -> Self {
-        End { by, close: close.into(), error: None }
+        End { by, close: Some(close.into()), error: None }
     }
 
-    /// Whether a goodbye belongs to this end.
-    fn has_goodbye(&self) -> bool {
-        !matches!(self.by, ClosedBy::Lost | ClosedBy::Cut)
+    fn without_goodbye(by: ClosedBy) -> Self {
+        End { by, close: None, error: None }
     }
 
     fn closed(&self) -> Closed {
-        let reason = if self.has_goodbye() { W::reason(&self.close) } else { Reason::Other };
+        let reason = self.close.as_ref().map_or(Reason::Other, W::reason);
         Closed { by: self.by, reason, clean: self.by == ClosedBy::Peer }
     }
 }
@@ -169,7 +168,7 @@ fn live<W: Wire, H: Handler<W::Connection>>(
                     let _ = step!(reader, handler.on_error(&conn, &mut state, error), Patience::UntilEnd);
                 }
                 let closed = end.closed();
-                reader.shared.lock().ending().goodbye = end.has_goodbye().then(|| end.close.clone());
+                reader.shared.lock().ending().goodbye = end.close.clone();
                 tracing::debug!(connection = %conn.id(), %closed, "connection ends");
                 // A panic in here changes nothing: the connection is being closed.
                 let _ = step!(reader, handler.on_close(&conn, state, closed), Patience::LastWords);
@@ -332,7 +331,7 @@ impl<W: Wire> Shared<W> {
         outbox.corked = false;
         let _ = outbox.poll_flush(cx);
         let crowded = outbox.queued() > self.limits.outbox_soft;
-        let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut);
+        let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());
         let again = (outbox.driver_wants_room && (!crowded || outbox.failed))
             || (outbox.driver_wants_empty && outbox.is_empty());
         if again {

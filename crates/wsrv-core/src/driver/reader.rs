@@ -74,12 +74,12 @@ impl<W: Wire> Reader<W> {
 
     /// Whether the connection was cut, which overrides any other end.
     pub(super) fn notice_cut(&mut self) -> bool {
-        let cut = self.shared.lock().ending.as_ref().is_some_and(|ending| ending.cut);
-        if cut && !matches!(self.state, State::Over) {
+        let cut = self.shared.lock().ending.as_ref().and_then(|ending| ending.cut);
+        if let (Some(by), State::Reading | State::Ended(_)) = (cut, &self.state) {
             self.backlog = None;
-            self.end(End::new(ClosedBy::Cut, Reason::Other));
+            self.end(End::without_goodbye(by));
         }
-        cut
+        cut.is_some()
     }
 
     /// What ended the connection. From now on it has ended for good, also if the cause was none of the reader's.
@@ -87,7 +87,7 @@ impl<W: Wire> Reader<W> {
         self.backlog = None;
         match std::mem::replace(&mut self.state, State::Over) {
             State::Ended(end) => *end,
-            State::Reading | State::Over => End::new(ClosedBy::Lost, Reason::Other),
+            State::Reading | State::Over => End::without_goodbye(ClosedBy::Lost),
         }
     }
 
@@ -98,6 +98,7 @@ impl<W: Wire> Reader<W> {
 
     pub(super) fn take(&mut self, found: Found<W>) -> Incoming<W> {
         self.needed = 0;
+        self.shared.marks.message();
         self.receiver.take(found, &mut self.buffer)
     }
 
@@ -114,7 +115,11 @@ impl<W: Wire> Reader<W> {
     /// The next message, or the end. What was received before an end comes before it.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<Found<W>>> {
         loop {
-            if !self.may_go_on() || self.turn_is_over(1, cx) {
+            if !self.may_go_on() {
+                self.pause();
+                return Poll::Pending;
+            }
+            if self.turn_is_over(1, cx) {
                 self.park();
                 return Poll::Pending;
             }
@@ -145,7 +150,7 @@ impl<W: Wire> Reader<W> {
                 backlog.bytes += size;
             }
             if !self.may_go_on() || self.has_ended() || self.backlog_is_full() {
-                return self.park();
+                return self.pause();
             }
             if self.poll_read(cx).is_pending() {
                 return;
@@ -184,7 +189,7 @@ impl<W: Wire> Reader<W> {
         let wish = outbox.ending.as_ref().and_then(|ending| ending.wish.as_ref());
         let end = match wish {
             Some(wish) => End::new(wish.by, wish.close.clone()),
-            None if outbox.failed => End::new(ClosedBy::Lost, Reason::Other),
+            None if outbox.failed => End::without_goodbye(ClosedBy::Lost),
             None => {
                 let crowded = outbox.queued() > self.shared.limits.outbox_soft;
                 outbox.driver_wants_room = crowded;
@@ -238,12 +243,12 @@ impl<W: Wire> Reader<W> {
             }
         };
         match read {
-            Ok(n) if n > 0 => {}
+            Ok(n) if n > 0 => self.shared.marks.bytes(),
             // After a reset that a write has been told of, a read ends as if in good order.
             Ok(_) if !self.shared.lock().failed && self.receiver.end_of_stream(&self.buffer) => {
                 self.end(End::new(ClosedBy::Peer, Reason::Done));
             }
-            _ => self.end(End::new(ClosedBy::Lost, Reason::Other)),
+            _ => self.end(End::without_goodbye(ClosedBy::Lost)),
         }
         Poll::Ready(())
     }
@@ -252,6 +257,7 @@ impl<W: Wire> Reader<W> {
         if self.turn_is_over(READ_COST, cx) {
             return Poll::Pending;
         }
+        self.shared.marks.resumed();
         self.make_room();
         // The stream lies under the outbox's lock: so it closes with the driver although handles live on, and no
         // second allocation holds it together.
@@ -289,6 +295,12 @@ impl<W: Wire> Reader<W> {
         } else if self.buffer.capacity() - have < buffers::READ / 4 {
             self.buffer.reserve(buffers::READ / 2);
         }
+    }
+
+    /// Stops reading until somebody else has done something.
+    fn pause(&mut self) {
+        self.shared.marks.paused();
+        self.park();
     }
 
     /// Before the task sleeps: the thread's buffer goes back, and an unfinished message stays in a copy of its size.

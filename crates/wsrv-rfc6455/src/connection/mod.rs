@@ -57,12 +57,13 @@
 
 mod wire;
 
-pub use wire::{WebSocket, WebSocketReceiver, WebSocketSender};
+pub use wire::{Signal, WebSocket, WebSocketReceiver, WebSocketSender};
 
 use crate::handshake::RequestHead;
 use crate::{CloseCode, CloseFrame, Message, PreparedFrame, Text};
 use http::Extensions;
 use std::fmt;
+use std::time::Duration;
 use wsrv_core::{Connection, Link, SendError};
 
 /// An established WebSocket connection, as its handler and everybody else with a clone sees it.
@@ -121,6 +122,12 @@ impl WebSocketConnection {
     /// As [`ping`](Self::ping).
     pub fn pong(&self, payload: &[u8]) -> Result<(), SendError> {
         self.0.try_send(|sender, out| sender.pong(payload, out))
+    }
+
+    /// How long the last ping of the keepalive took to come back. `None` until one has: a peer that talks is not
+    /// pinged.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.0.with_sender(|sender| sender.round_trip())
     }
 
     /// Asks for the connection to be closed with this code and reason, and returns at once. A reason longer than 123

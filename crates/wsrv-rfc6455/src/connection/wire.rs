@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::Extensions;
+use std::time::{Duration, Instant};
 use wsrv_core::{Link, Out, Reason, Receive, Received, Transmit, Wire};
 
 /// The server's end of a WebSocket whose opening handshake is done: give it to a
@@ -48,14 +49,17 @@ impl Wire for WebSocket {
     type Connection = WebSocketConnection;
     type Receiver = WebSocketReceiver;
     type Sender = WebSocketSender;
-    /// A ping's payload.
-    type Signal = ControlPayload;
+    type Signal = Signal;
     type Close = CloseFrame;
     type Prepared = PreparedFrame;
     type Context = Opened;
 
     fn split(self) -> (WebSocketReceiver, WebSocketSender, Opened) {
-        (WebSocketReceiver(Receiver::server(self.limits)), WebSocketSender(Sender::server()), self.opened)
+        (
+            WebSocketReceiver(Receiver::server(self.limits)),
+            WebSocketSender { sender: Sender::server(), probe: None },
+            self.opened,
+        )
     }
 
     fn connection(link: Link<Self>) -> WebSocketConnection {
@@ -104,17 +108,16 @@ impl Receive<WebSocket> for WebSocketReceiver {
     type Error = ProtocolError;
 
     fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received<WebSocket, Found>, ProtocolError> {
-        loop {
-            return match self.0.receive(buffer) {
-                Ok(crate::Received::Message(found)) => Ok(Received::Message { found, size: found.len() }),
-                Ok(crate::Received::Incomplete { needed }) => Ok(Received::Incomplete { needed }),
-                Ok(crate::Received::Ping(payload)) => Ok(Received::Signal(payload)),
-                Ok(crate::Received::Pong(_)) => continue,
-                Ok(crate::Received::Close(close)) => {
-                    Ok(Received::Close(close.unwrap_or_else(|| CloseCode::NO_STATUS.into())))
-                }
-                Err(error) => Err(error),
-            };
+        // Matched as it comes: moving the whole answer about costs more than most messages.
+        match self.0.receive(buffer) {
+            Ok(crate::Received::Message(found)) => Ok(Received::Message { found, size: found.len() }),
+            Ok(crate::Received::Incomplete { needed }) => Ok(Received::Incomplete { needed }),
+            Ok(crate::Received::Ping(payload)) => Ok(Received::Signal(Signal::Ping(payload))),
+            Ok(crate::Received::Pong(payload)) => Ok(Received::Signal(Signal::Pong(payload))),
+            Ok(crate::Received::Close(close)) => {
+                Ok(Received::Close(close.unwrap_or_else(|| CloseCode::NO_STATUS.into())))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -134,39 +137,83 @@ impl Receive<WebSocket> for WebSocketReceiver {
 
 /// The sending half of a [`WebSocket`].
 #[derive(Debug)]
-pub struct WebSocketSender(Sender);
+pub struct WebSocketSender {
+    sender: Sender,
+    /// Made when the first ping of ours is sent.
+    probe: Option<Box<Probe>>,
+}
+
+/// A ping of the keepalive, and what it told.
+#[derive(Debug)]
+struct Probe {
+    number: u64,
+    sent: Instant,
+    /// Not answered yet.
+    open: bool,
+    round_trip: Option<Duration>,
+}
+
+/// A control frame that wants something from the sending half.
+#[derive(Debug)]
+pub enum Signal {
+    /// It is answered with a pong of the same payload.
+    Ping(ControlPayload),
+    /// Perhaps the answer to a ping of ours.
+    Pong(ControlPayload),
+}
 
 impl WebSocketSender {
     pub(super) fn message(&mut self, message: Message, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
-        Ok(self.0.message(message, &mut To(out))?)
+        Ok(self.sender.message(message, &mut To(out))?)
     }
 
     pub(super) fn ping(&mut self, payload: &[u8], out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
-        Ok(self.0.ping(payload, &mut To(out))?)
+        Ok(self.sender.ping(payload, &mut To(out))?)
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.probe.as_ref()?.round_trip
     }
 
     pub(super) fn pong(&mut self, payload: &[u8], out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
-        Ok(self.0.pong(payload, &mut To(out))?)
+        Ok(self.sender.pong(payload, &mut To(out))?)
     }
 }
 
 // The driver never asks for anything after `close`, so the sender has nothing to refuse.
 impl Transmit<WebSocket> for WebSocketSender {
     fn prepared(&mut self, frame: &PreparedFrame, out: &mut Out<'_>) {
-        let _ = self.0.prepared(frame, &mut To(out));
+        let _ = self.sender.prepared(frame, &mut To(out));
     }
 
-    fn answer(&mut self, ping: ControlPayload, out: &mut Out<'_>) {
-        let _ = self.0.pong(&ping, &mut To(out));
+    fn ping(&mut self, out: &mut Out<'_>) -> bool {
+        let (number, round_trip) = self.probe.as_ref().map_or((0, None), |last| (last.number + 1, last.round_trip));
+        self.probe = Some(Box::new(Probe { number, sent: Instant::now(), open: true, round_trip }));
+        self.sender.ping(&number.to_be_bytes(), &mut To(out)).is_ok()
+    }
+
+    fn answer(&mut self, signal: Signal, out: &mut Out<'_>) {
+        match signal {
+            Signal::Ping(payload) => {
+                let _ = self.sender.pong(&payload, &mut To(out));
+            }
+            Signal::Pong(payload) => {
+                let probe = self.probe.as_mut().filter(|probe| probe.open && *payload == probe.number.to_be_bytes());
+                if let Some(probe) = probe {
+                    probe.open = false;
+                    probe.round_trip = Some(probe.sent.elapsed());
+                }
+            }
+        }
     }
 
     /// Waits for the peer's close frame (RFC 6455 §7.1.2).
     fn close(&mut self, close: &CloseFrame, out: &mut Out<'_>) -> bool {
         let frame = Some(close).filter(|close| close.code != CloseCode::NO_STATUS);
         // Somebody may have made a frame by hand that cannot be sent; a plain goodbye is better than none.
-        self.0
+        self.sender
             .close(frame, &mut To(out))
-            .or_else(|_| self.0.close(Some(&CloseCode::NORMAL.into()), &mut To(out)))
+            .or_else(|_| self.sender.close(Some(&CloseCode::NORMAL.into()), &mut To(out)))
             .is_ok()
     }
 }
