@@ -31,8 +31,9 @@ fn every_test_that_the_architecture_names_exists() {
     let mut all = String::new();
     sources(root, &mut all);
     for name in names {
-        let is_test =
-            ["#[test]\nfn", "#[tokio::test]\nasync fn", "#[tokio::test(start_paused = true)]\nasync fn"].iter().any(|test| all.contains(&format!("{test} {name}()")));
+        let is_test = ["#[test]\nfn", "#[tokio::test]\nasync fn", "#[tokio::test(start_paused = true)]\nasync fn"]
+            .iter()
+            .any(|test| all.contains(&format!("{test} {name}()")));
         assert!(is_test, "there is no test {name}");
     }
 }
