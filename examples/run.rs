@@ -61,10 +61,13 @@ impl Peer {
 }
 
 #[tokio::test]
-async fn echo_codec_and_conformance_send_back_what_they_get() {
-    for (name, args) in
-        [("echo", &["127.0.0.1:0"][..]), ("codec", &["127.0.0.1:0"]), ("conformance", &["--listen", "127.0.0.1:0"])]
-    {
+async fn echo_pull_codec_and_conformance_send_back_what_they_get() {
+    for (name, args) in [
+        ("echo", &["127.0.0.1:0"][..]),
+        ("pull", &["127.0.0.1:0"]),
+        ("codec", &["127.0.0.1:0"]),
+        ("conformance", &["--listen", "127.0.0.1:0"]),
+    ] {
         let running = Running::start(name, args);
         let mut peer = Peer::connect(&running).await;
         for text in ["one", "", &"größer".repeat(10_000)] {

@@ -60,6 +60,7 @@ pub mod lines;
 mod link;
 mod listener;
 mod outbox;
+mod pull;
 mod stream;
 mod wire;
 
@@ -76,5 +77,6 @@ pub use limits::{Limits, SlowPeer};
 pub use link::Link;
 pub use listener::Listener;
 pub use outbox::Out;
+pub use pull::{FromFn, Running, Socket, from_fn};
 pub use stream::Io;
 pub use wire::{Receive, Received, Transmit, Wire};

@@ -300,6 +300,11 @@ impl<W: Wire> Link<W> {
         })
     }
 
+    /// Waits until a message would be taken. An error: there never will be room.
+    pub(crate) async fn room(self) -> Result<(), SendError> {
+        self.send(|_, _| Ok(())).await
+    }
+
     /// Asks for the connection to be closed with `close`, and returns at once.
     ///
     /// What was sent before still goes out; then `on_close` runs and may send its last words; then the goodbye is

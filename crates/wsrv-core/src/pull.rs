@@ -1,0 +1,214 @@
+//! Handlers that read like a loop: messages are pulled instead of handed over.
+
+use crate::{Closed, Connection, Error, Handler, Reason, SendError};
+use futures_core::Stream;
+use futures_sink::Sink;
+use std::fmt;
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::sync::mpsc;
+
+/// Makes a handler of a function that gets a [`Socket`] and runs for as long as the connection lasts.
+///
+/// ```
+/// use wsrv_core::lines::LineConnection;
+/// use wsrv_core::{Handler, Socket, from_fn};
+///
+/// fn echo() -> impl Handler<LineConnection> {
+///     from_fn(|mut socket: Socket<LineConnection>| async move {
+///         while let Some(line) = socket.recv().await {
+///             socket.send(line).await?;
+///         }
+///         Ok(())
+///     })
+/// }
+/// ```
+///
+/// The function's future is part of the connection's own task: it is polled between and during the events, so what it
+/// sends leaves in one write with all else, and while it waits, pings are answered and pushes written. When it is
+/// done, the connection is closed with [`Reason::Done`], or with its error's reason. When the connection ends first,
+/// `recv` gives `None` and the future has [`Limits::on_close_timeout`](crate::Limits::on_close_timeout) to come to its
+/// end; what it sends then are the last words.
+pub fn from_fn<C, F, Fut>(serve: F) -> FromFn<F>
+where
+    C: Connection,
+    F: Fn(Socket<C>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    FromFn(serve)
+}
+
+/// The handler that [`from_fn`] makes.
+#[derive(Clone, Copy)]
+pub struct FromFn<F>(F);
+
+impl<F> fmt::Debug for FromFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FromFn")
+    }
+}
+
+/// A connection whose messages are pulled. It dereferences to the connection, with all that can send and close; clone
+/// that to send from elsewhere at the same time, without a lock.
+///
+/// Also a [`Stream`] of the messages, and a [`Sink`] of what a [`Group`](crate::Group) of such connections takes. The
+/// sink is ready when there is room; it has nothing to flush, because the driver writes by itself, and closing it asks
+/// for the connection to be closed.
+pub struct Socket<C: Connection> {
+    conn: C,
+    messages: mpsc::Receiver<C::Incoming>,
+    /// The wait for room of the sink, while there is one.
+    room: Option<Room>,
+}
+
+type Room = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+
+impl<C: Connection> Socket<C> {
+    /// The next message; `None` when the connection ends. Messages that came before the end come before the `None`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, no message is lost.
+    pub async fn recv(&mut self) -> Option<C::Incoming> {
+        self.messages.recv().await
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &C {
+        &self.conn
+    }
+}
+
+impl<C: Connection> Deref for Socket<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.conn
+    }
+}
+
+impl<C: Connection + fmt::Debug> fmt::Debug for Socket<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.conn).finish()
+    }
+}
+
+// Nothing in a socket is pinned in place.
+impl<C: Connection> Unpin for Socket<C> {}
+
+impl<C: Connection> Stream for Socket<C> {
+    type Item = C::Incoming;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<C::Incoming>> {
+        self.messages.poll_recv(cx)
+    }
+}
+
+impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let mut room = match self.room.take() {
+            Some(room) => room,
+            None => Box::pin(self.conn.link().clone().room()),
+        };
+        let ready = room.as_mut().poll(cx);
+        if ready.is_pending() {
+            self.room = Some(room);
+        }
+        ready
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: C::Outgoing) -> Result<(), SendError> {
+        self.conn.link().try_send_prepared(&C::encode(message))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.conn.close(Reason::Done);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a [`FromFn`] remembers about one connection: its function's future, and the way to it.
+pub struct Running<C: Connection, Fut> {
+    /// Holds one message, so that the driver reads on only as quickly as the function pulls.
+    messages: mpsc::Sender<C::Incoming>,
+    future: Pin<Box<Fut>>,
+    done: bool,
+}
+
+impl<C: Connection, Fut> fmt::Debug for Running<C, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+/// Polls the function's future, once more only if it is not done. Ready when it is or was.
+fn poll<Fut: Future<Output = Result<(), Error>>>(
+    future: &mut Pin<Box<Fut>>,
+    done: &mut bool,
+    conn: &impl Connection,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    // Set first: a future that panics is done as well.
+    if std::mem::replace(done, true) {
+        return Poll::Ready(Ok(()));
+    }
+    match future.as_mut().poll(cx) {
+        Poll::Pending => *done = false,
+        Poll::Ready(Ok(())) => conn.close(Reason::Done),
+        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+    }
+    if *done { Poll::Ready(Ok(())) } else { Poll::Pending }
+}
+
+impl<C, F, Fut> Handler<C> for FromFn<F>
+where
+    C: Connection,
+    F: Fn(Socket<C>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    type State = Running<C, Fut>;
+
+    async fn on_open(&self, conn: &C) -> Result<Running<C, Fut>, Error> {
+        let (messages, receiver) = mpsc::channel(1);
+        let future = (self.0)(Socket { conn: conn.clone(), messages: receiver, room: None });
+        Ok(Running { messages, future: Box::pin(future), done: false })
+    }
+
+    async fn on_message(&self, conn: &C, state: &mut Running<C, Fut>, message: C::Incoming) -> Result<(), Error> {
+        let Running { messages, future, done } = state;
+        let mut handed_over = pin!(messages.send(message));
+        poll_fn(|cx| {
+            // First, so that a message that is being waited for meets the one who waits.
+            let handed_over = handed_over.as_mut().poll(cx).is_ready();
+            match poll(future, done, conn, cx) {
+                Poll::Pending if handed_over => Poll::Ready(Ok(())),
+                polled => polled,
+            }
+        })
+        .await
+    }
+
+    fn poll_background(&self, conn: &C, state: &mut Running<C, Fut>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if state.done {
+            return Poll::Pending;
+        }
+        ready!(poll(&mut state.future, &mut state.done, conn, cx))?;
+        Poll::Pending
+    }
+
+    async fn on_close(&self, conn: &C, state: Running<C, Fut>, _: Closed) {
+        let Running { messages, mut future, mut done } = state;
+        drop(messages);
+        if let Err(error) = poll_fn(|cx| poll(&mut future, &mut done, conn, cx)).await {
+            tracing::debug!(connection = %conn.id(), %error, "failed at its end");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Handlers that pull their messages.
+
+mod common;
+
+use bytes::Bytes;
+use common::{line, small_limits, soon};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use wsrv_core::lines::{LineConnection, Lines};
+use wsrv_core::{Closed, ClosedBy, Driver, Error, Handler, Reason, Socket, from_fn};
+
+fn start(handler: impl Handler<LineConnection>) -> (BufReader<DuplexStream>, JoinHandle<Closed>) {
+    let (peer, stream) = duplex(4096);
+    let driver = Driver::io(stream, Lines::new(1000)).limits(Arc::new(small_limits()));
+    (BufReader::new(peer), tokio::spawn(driver.run(Arc::new(handler))))
+}
+
+/// Fixes the type of the socket.
+fn serve<Fut: Future<Output = Result<(), Error>> + Send + 'static>(
+    f: impl Fn(Socket<LineConnection>) -> Fut + Send + Sync + 'static,
+) -> impl Handler<LineConnection> {
+    from_fn(f)
+}
+
+#[tokio::test]
+async fn messages_are_pulled_in_order_and_the_end_is_none() {
+    let (mut peer, task) = start(serve(|mut socket| async move {
+        while let Some(line) = socket.recv().await {
+            socket.send(line).await?;
+        }
+        socket.send("the end").await?;
+        Ok(())
+    }));
+    let lines: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    let all = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (read, mut write) = tokio::io::split(peer.get_mut());
+    let writer = async move {
+        write.write_all(all.as_bytes()).await.unwrap();
+        write.shutdown().await.unwrap();
+    };
+    let reader = async move {
+        let mut read = BufReader::new(read);
+        for expected in &lines {
+            assert_eq!(line(&mut read).await, *expected);
+        }
+        assert_eq!(line(&mut read).await, "the end");
+    };
+    soon(async { tokio::join!(writer, reader) }).await;
+    assert_eq!(soon(task).await.unwrap().by, ClosedBy::Peer);
+}
+
+#[tokio::test]
+async fn the_functions_end_closes_and_its_error_gives_the_reason() {
+    let (mut peer, task) = start(serve(|mut socket| async move {
+        match socket.recv().await.as_deref() {
+            Some(b"fail") => Err(Error::new(Reason::Overload, "on purpose")),
+            Some(b"panic") => panic!("on purpose"),
+            _ => Ok(()),
+        }
+    }));
+    peer.write_all(b"stop\nnobody reads this\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "");
+    drop(peer);
+    let closed = soon(task).await.unwrap();
+    assert_eq!((closed.by, closed.reason), (ClosedBy::Local, Reason::Done));
+
+    for (word, by, reason) in
+        [("fail", ClosedBy::Handler, Reason::Overload), ("panic", ClosedBy::Panic, Reason::Internal)]
+    {
+        let (mut peer, task) = start(serve(|mut socket| async move {
+            match socket.recv().await.as_deref() {
+                Some(b"fail") => Err(Error::new(Reason::Overload, "on purpose")),
+                _ => panic!("on purpose"),
+            }
+        }));
+        peer.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        assert_eq!(line(&mut peer).await, "");
+        drop(peer);
+        let closed = soon(task).await.unwrap();
+        assert_eq!((closed.by, closed.reason), (by, reason));
+    }
+}
+
+#[tokio::test]
+async fn it_runs_by_itself_between_messages_and_loses_none_when_it_stops_waiting() {
+    let (mut peer, _task) = start(serve(|mut socket| async move {
+        for count in 0.. {
+            tokio::select! {
+                line = socket.recv() => match line {
+                    Some(line) => socket.send(line).await?,
+                    None => return Ok(()),
+                },
+                () = sleep(Duration::from_millis(3)) => socket.send(format!("tick {count}")).await?,
+            }
+        }
+        Ok(())
+    }));
+    let (mut sent, mut ticks) = (0, 0);
+    for n in 0..30 {
+        peer.write_all(format!("{n}\n").as_bytes()).await.unwrap();
+        if n % 3 == 0 {
+            sleep(Duration::from_millis(7)).await;
+        }
+    }
+    while sent < 30 {
+        let got = line(&mut peer).await;
+        if got.starts_with("tick") {
+            ticks += 1;
+        } else {
+            assert_eq!(got, sent.to_string());
+            sent += 1;
+        }
+    }
+    assert!(ticks > 0);
+}
+
+#[tokio::test]
+async fn the_socket_may_move_to_another_task_and_be_a_stream_and_a_sink() {
+    use futures_util::{SinkExt, StreamExt};
+    let (mut peer, task) = start(serve(|socket| async move {
+        let elsewhere = tokio::spawn(async move {
+            let (mut sink, mut stream) = socket.split();
+            while let Some(line) = stream.next().await {
+                sink.send(Bytes::from([&line[..], b"!"].concat())).await?;
+            }
+            sink.close().await
+        });
+        Ok(elsewhere.await??)
+    }));
+    for n in 0..50 {
+        peer.write_all(format!("{n}\n").as_bytes()).await.unwrap();
+        assert_eq!(line(&mut peer).await, format!("{n}!"));
+    }
+    peer.get_mut().shutdown().await.unwrap();
+    assert_eq!(line(&mut peer).await, "");
+    assert_eq!(soon(task).await.unwrap().by, ClosedBy::Peer);
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_pull_is_not_read_to() {
+    let (mut peer, task) = start(serve(|socket| async move {
+        let _socket = socket;
+        std::future::pending().await
+    }));
+    let mut taken = 0;
+    while tokio::time::timeout(Duration::from_millis(200), peer.write_all(&[b"x".repeat(999), b"\n".to_vec()].concat()))
+        .await
+        .is_ok()
+    {
+        taken += 1000;
+        assert!(taken < 100_000);
+    }
+    task.abort();
+}
