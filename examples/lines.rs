@@ -41,8 +41,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (stream, peer) = listener.accept().await;
         let party = party.clone();
         tokio::spawn(async move {
-            let closed = Driver::tcp(stream, Lines::new(1024)).run(party).await;
-            println!("{peer}: {closed}");
+            let closed = Driver::accepted(stream, Lines::new(1024)).run(party).await;
+            println!("{peer:?}: {closed}");
         });
     }
 }

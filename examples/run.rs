@@ -99,6 +99,21 @@ async fn broadcast_ticks_by_itself() {
     assert!(peer.hear().await.ends_with(" s"));
 }
 
+#[tokio::test]
+async fn unix_serves_both_of_its_listeners() {
+    let path = std::env::temp_dir().join(format!("wsrv-example-{}", std::process::id()));
+    let running = Running::start("unix", &[path.to_str().unwrap(), "127.0.0.1:0"]);
+    let mut peer = Peer::connect(&running).await;
+    peer.say("over TCP").await;
+    assert_eq!(peer.hear().await, "over TCP");
+    let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let (mut unix, _) = tokio_tungstenite::client_async("ws://localhost/", stream).await.unwrap();
+    unix.send(Message::text("over Unix")).await.unwrap();
+    assert_eq!(unix.next().await.unwrap().unwrap(), Message::text("over Unix"));
+    drop(running);
+    let _ = std::fs::remove_file(path);
+}
+
 #[test]
 fn lines_welcomes_and_says_goodbye() {
     let running = Running::start("lines", &["127.0.0.1:0"]);

@@ -79,6 +79,41 @@ async fn any_address_can_be_listened_on() {
 }
 
 #[tokio::test]
+async fn a_listener_from_elsewhere_and_a_unix_socket_serve_the_same_routes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let path = std::env::temp_dir().join(format!("wsrv-test-{}", std::process::id()));
+    // One that was left behind, with nobody listening.
+    drop(tokio::net::UnixListener::bind(&path).unwrap());
+    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = tcp.local_addr().unwrap();
+    let server = App::new().route("/", Echo).http(Pages).listen(tcp).unwrap();
+    let server = server.and_listen(wsrv_core::Listener::unix(&path).unwrap());
+    assert!(wsrv_core::Listener::unix(&path).is_err(), "somebody listens there");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let task = tokio::spawn(server.serve_until(async { drop(stopped.await) }));
+    let mut peer = Peer::open(addr, "/").await;
+    peer.say("hello").await;
+    assert_eq!(peer.text().await, "hello");
+    let mut unix = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let hello = [upgrade("/", "").into_bytes(), common::frame(common::TEXT, b"hello")].concat();
+    unix.write_all(&hello).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\x81\x05hello") {
+        assert!(soon(unix.read_buf(&mut answer)).await.unwrap() > 0, "{answer:?}");
+    }
+    let mut page = tokio::net::UnixStream::connect(&path).await.unwrap();
+    page.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    soon(page.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nGET /page"), "{answer}");
+    stop.send(()).unwrap();
+    assert_eq!(peer.close_code().await, 1001);
+    drop((peer, unix));
+    soon(task).await.unwrap();
+    assert!(!path.exists(), "the socket is removed");
+}
+
+#[tokio::test]
 async fn a_mapped_address_is_told_as_the_ipv4_address_it_is() {
     struct Tell;
     impl Handler<WebSocketConnection> for Tell {

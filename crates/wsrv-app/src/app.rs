@@ -150,6 +150,17 @@ impl App {
     ///
     /// A path is malformed or used twice, or the address cannot be listened on.
     pub async fn bind(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server, BindError> {
+        let shown = format!("{addr:?}");
+        let listener = Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })?;
+        self.listen(listener)
+    }
+
+    /// Uses a listener that is there: a [Unix socket](Listener::unix), or one that was made elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice.
+    pub fn listen(self, listener: impl Into<Listener>) -> Result<Server, BindError> {
         let mut router = Router::new();
         for (path, route) in self.routes {
             let host = route.host.clone();
@@ -164,9 +175,7 @@ impl App {
             connections: self.connections,
             stopping: watch::Sender::new(false),
         };
-        let shown = format!("{addr:?}");
-        let listener = Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })?;
-        Ok(Server::new(listener, Arc::new(service)))
+        Ok(Server::new(listener.into(), Arc::new(service)))
     }
 }
 

@@ -16,9 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
+use wsrv_core::Accepted;
 use wsrv_rfc6455::handshake::RequestHead;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,8 +49,8 @@ impl Fallback {
     }
 
     /// Serves the request whose head was read already; `received` is what came behind it.
-    pub(crate) async fn serve(&self, stream: TcpStream, head: &RequestHead, received: BytesMut, settings: &Settings) {
-        let (read, write) = stream.into_split();
+    pub(crate) async fn serve(&self, stream: Accepted, head: &RequestHead, received: BytesMut, settings: &Settings) {
+        let (read, write) = tokio::io::split(stream);
         let replayed = std::io::Cursor::new([head.as_bytes(), &received[..]].concat());
         let io = TokioIo::new(tokio::io::join(AsyncReadExt::chain(replayed, read), write));
         let service = service_fn(|request| Box::pin(async { Ok::<_, Infallible>(self.answer(request).await) }));

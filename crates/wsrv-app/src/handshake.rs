@@ -1,7 +1,7 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
 use crate::app::Service;
-use crate::route::{Accepted, Route};
+use crate::route::{Opened, Route};
 use bytes::BytesMut;
 use http::StatusCode;
 use std::future::poll_fn;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use wsrv_core::Accepted;
 use wsrv_http::{Gate, Matched, Opening, Rejection};
 use wsrv_rfc6455::handshake::{self, HeadReader, RequestHead};
 
@@ -24,8 +24,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one accepted socket up to the point where somebody else takes over.
-pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<Service>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+pub(crate) async fn serve(mut stream: Accepted, peer: Option<SocketAddr>, service: Arc<Service>) {
     // One deadline for everything, so that no pace of dribbling buys time.
     let deadline = Instant::now() + service.settings.handshake_timeout;
     let mut received = BytesMut::new();
@@ -44,16 +43,16 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, service: Arc<
         return fallback.serve(stream, &request, received, &service.settings).await;
     }
     let admitted = timeout_at(deadline, unpanicking(admit(request, peer, &service))).await;
-    let (route, accepted, answer) = match admitted.unwrap_or_else(|_| Err(undecided())) {
+    let (route, opened, answer) = match admitted.unwrap_or_else(|_| Err(undecided())) {
         Ok((route, admitted)) => {
             let Admitted { opening, subprotocol, answer } = admitted;
-            (route, |stream| Accepted { stream, received, opening, subprotocol }, answer)
+            (route, |stream| Opened { stream, received, opening, subprotocol }, answer)
         }
         Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
     };
     match timeout_at(deadline, stream.write_all(&answer)).await {
-        Ok(Ok(())) => route.start(accepted(stream), &service.connections),
-        _ => tracing::debug!(%peer, "lost in the opening handshake"),
+        Ok(Ok(())) => route.start(opened(stream), &service.connections),
+        _ => tracing::debug!(?peer, "lost in the opening handshake"),
     }
 }
 
@@ -65,7 +64,7 @@ fn undecided() -> Rejection {
 /// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or
 /// the server stops.
 async fn read_head(
-    stream: &mut TcpStream,
+    stream: &mut Accepted,
     received: &mut BytesMut,
     service: &Service,
 ) -> Result<Option<RequestHead>, Rejection> {
@@ -93,7 +92,11 @@ struct Admitted {
 }
 
 /// Asks everybody who has a say.
-async fn admit(request: RequestHead, peer: SocketAddr, service: &Service) -> Result<(&Route, Admitted), Rejection> {
+async fn admit(
+    request: RequestHead,
+    peer: Option<SocketAddr>,
+    service: &Service,
+) -> Result<(&Route, Admitted), Rejection> {
     let found = service.router.find(&request).ok_or_else(Rejection::not_found);
     if !request.is_upgrade() {
         // There is no page here either. On a route, the answer below tells what is missing.
@@ -101,7 +104,7 @@ async fn admit(request: RequestHead, peer: SocketAddr, service: &Service) -> Res
     }
     let offer = handshake::check(&request)?;
     let Matched { value: route, params } = found?;
-    let mut opening = Opening::new(request, Some(peer));
+    let mut opening = Opening::new(request, peer);
     opening.extensions_mut().insert(params);
     service.gates.admit(&mut opening).await?;
     route.gates.admit(&mut opening).await?;
@@ -126,8 +129,8 @@ async fn unpanicking<T>(admit: impl Future<Output = Result<T, Rejection>>) -> Re
 }
 
 /// Answers a request with this method, and sees to it that the answer arrives.
-async fn refuse(mut stream: TcpStream, peer: SocketAddr, method: &str, rejection: &Rejection) {
-    tracing::debug!(%peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
+async fn refuse(mut stream: Accepted, peer: Option<SocketAddr>, method: &str, rejection: &Rejection) {
+    tracing::debug!(?peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
     if matches!(timeout(LINGER, stream.write_all(&rejection.encode(method))).await, Ok(Ok(()))) {
         linger(stream).await;
     }

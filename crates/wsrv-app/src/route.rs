@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use wsrv_core::{Connections, Driver, Handler, Limits};
+use wsrv_core::{Accepted, Connections, Driver, Handler, Limits};
 use wsrv_http::{Gate, Gates, Opening, Params};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::handshake::Subprotocols;
@@ -80,19 +79,19 @@ impl Route {
     }
 
     /// Begins the connection that `opening` has become.
-    pub(crate) fn start(&self, accepted: Accepted, connections: &Connections) {
-        let Accepted { stream, received, opening, subprotocol } = accepted;
+    pub(crate) fn start(&self, opened: Opened, connections: &Connections) {
+        let Opened { stream, received, opening, subprotocol } = opened;
         let (request, remote_addr, extensions, _) = opening.into_parts();
         let wire =
             WebSocket::server(request).limits(self.messages).subprotocol(subprotocol.as_deref()).extensions(extensions);
-        let driver = Driver::tcp(stream, wire).remote_addr(remote_addr).received(received);
+        let driver = Driver::accepted(stream, wire).remote_addr(remote_addr).received(received);
         (self.start)(driver.limits(self.limits.clone()).tracked_by(connections));
     }
 }
 
 /// An opening handshake that is done.
-pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Opened {
+    pub(crate) stream: Accepted,
     /// What the peer has sent behind its request already.
     pub(crate) received: bytes::BytesMut,
     pub(crate) opening: Opening,

@@ -13,22 +13,28 @@ use wsrv_core::{Connections, Listener, Reason};
 /// A server that listens and is about to serve.
 #[derive(Debug)]
 pub struct Server {
-    listener: Listener,
+    listeners: Vec<Listener>,
     service: Arc<Service>,
 }
 
 impl Server {
     pub(crate) fn new(listener: Listener, service: Arc<Service>) -> Self {
-        Server { listener, service }
+        Server { listeners: vec![listener], service }
     }
 
-    /// Where the server listens; with port 0, the port that was chosen.
+    /// Listens there as well: all listeners serve the same routes, and stop together.
+    pub fn and_listen(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
+        self
+    }
+
+    /// Where the server's first listener listens; with port 0, the port that was chosen.
     ///
     /// # Errors
     ///
-    /// The system does not say.
+    /// It is a Unix socket, or the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners[0].local_addr()
     }
 
     /// The established connections, to count them or to close them all.
@@ -70,27 +76,21 @@ impl Server {
 
     /// `hurry` is polled only after `stop` is ready.
     async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) -> Stopped {
-        let Server { listener, service } = self;
+        let Server { listeners, service } = self;
         let connections = &service.connections;
-        let mut requests = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        let mut keep_alive = std::pin::pin!(connections.keep_alive());
-        loop {
-            tokio::select! {
-                (stream, peer) = listener.accept() => {
-                    requests.spawn(handshake::serve(stream, peer, service.clone()));
-                }
-                Some(_) = requests.join_next() => {}
-                () = &mut keep_alive => {}
-                () = &mut stop => break,
-            }
+        let mut accepting: JoinSet<()> = JoinSet::new();
+        for listener in listeners {
+            accepting.spawn(accept(listener, service.clone()));
         }
-        drop(listener);
+        tokio::select! {
+            () = stop => {}
+            () = connections.keep_alive() => {}
+        }
+        tracing::info!(connections = connections.len(), "the server stops");
         service.stopping.send_replace(true);
-        tracing::info!(connections = connections.len(), requests = requests.len(), "the server stops");
         connections.close_all(Reason::GoingAway);
         let all_done = async {
-            while requests.join_next().await.is_some() {}
+            while accepting.join_next().await.is_some() {}
             connections.empty().await;
         };
         tokio::select! {
@@ -98,20 +98,37 @@ impl Server {
             () = tokio::time::sleep(service.settings.shutdown_timeout) => {}
             () = hurry => {}
         }
-        let cut = requests.len() + connections.cut_all();
-        requests.shutdown().await;
-        tracing::warn!(cut, "cut: connections and requests that were not done");
+        accepting.shutdown().await;
+        let cut = connections.cut_all();
+        tracing::warn!(cut, "connections were cut: they had not said goodbye");
         // `on_close` still runs, under its own deadline.
         connections.empty().await;
         Stopped { cut }
     }
 }
 
+/// Accepts until the server stops, and then waits for the requests that have come.
+async fn accept(listener: Listener, service: Arc<Service>) {
+    let mut stopping = service.stopping.subscribe();
+    let mut requests = JoinSet::new();
+    loop {
+        tokio::select! {
+            (stream, peer) = listener.accept() => {
+                requests.spawn(handshake::serve(stream, peer, service.clone()));
+            }
+            Some(_) = requests.join_next() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    drop(listener);
+    while requests.join_next().await.is_some() {}
+}
+
 /// How a server has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// Connections and requests that had to be cut.
+    /// Connections that had to be cut.
     pub cut: usize,
 }
 

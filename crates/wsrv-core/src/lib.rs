@@ -37,7 +37,7 @@
 //! let echo = Arc::new(Echo);
 //! loop {
 //!     let (stream, _) = listener.accept().await;
-//!     tokio::spawn(Driver::tcp(stream, Lines::new(1024)).run(echo.clone()));
+//!     tokio::spawn(Driver::accepted(stream, Lines::new(1024)).run(echo.clone()));
 //! }
 //! # }
 //! ```
@@ -75,7 +75,7 @@ pub use handler::{Handler, Verdict};
 pub use id::ConnectionId;
 pub use limits::{Limits, SlowPeer};
 pub use link::Link;
-pub use listener::Listener;
+pub use listener::{Accepted, Listener};
 pub use outbox::Out;
 pub use pull::{FromFn, Running, Socket, from_fn};
 pub use stream::Io;

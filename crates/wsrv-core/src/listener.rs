@@ -1,17 +1,38 @@
-//! Accepts TCP connections and survives what goes wrong with it.
+//! Accepts connections, and survives what goes wrong with it.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use {
+    std::path::{Path, PathBuf},
+    tokio::net::{UnixListener, UnixStream},
+};
 
-/// A TCP listener whose [`accept`](Listener::accept) does not fail.
+/// A listener for TCP or Unix sockets whose [`accept`](Listener::accept) does not fail.
+///
+/// Made with [`bind`](Listener::bind) or [`unix`](Listener::unix), or from a listener of tokio's that was made
+/// elsewhere.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: TcpListener,
+    kind: Kind,
     /// The last attempt to accept has failed.
     troubled: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        socket: UnixListener,
+        _file: Option<Unlink>,
+    },
 }
 
 /// How long accepting pauses when it fails.
@@ -27,16 +48,50 @@ impl Listener {
         TcpListener::bind(addr).await.map(Listener::from)
     }
 
+    /// Listens on a Unix socket at `path`, which is removed when the listener is dropped. One that was left behind
+    /// there, with nobody listening, is replaced. Who may connect is decided by the permissions of the folder and the
+    /// process's umask.
+    ///
+    /// # Errors
+    ///
+    /// Somebody listens there, something else lies there, or it is not allowed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with IO enabled.
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let socket = match UnixListener::bind(path) {
+            Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => {
+                match std::os::unix::net::UnixStream::connect(path) {
+                    Err(dead) if dead.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+                    _ => return Err(taken),
+                }
+                UnixListener::bind(path)?
+            }
+            bound => bound?,
+        };
+        Ok(Listener {
+            kind: Kind::Unix { socket, _file: Some(Unlink(path.to_owned())) },
+            troubled: AtomicBool::new(false),
+        })
+    }
+
     /// Where it listens; with port 0, the port that was chosen.
     ///
     /// # Errors
     ///
-    /// The system does not say.
+    /// It is a Unix socket, or the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.local_addr(),
+            #[cfg(unix)]
+            Kind::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
-    /// The next connection.
+    /// The next connection, and its peer's address, which a Unix socket's peer does not have.
     ///
     /// A connection that was lost before it was accepted is passed over. When the process or the system has no
     /// descriptor or memory left, accepting pauses for 50 ms at a time until there is: existing connections go on,
@@ -45,9 +100,9 @@ impl Listener {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, no connection is lost.
-    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
+    pub async fn accept(&self) -> (Accepted, Option<SocketAddr>) {
         loop {
-            match self.tcp.accept().await {
+            match self.try_accept().await {
                 Ok(accepted) => {
                     if self.troubled.swap(false, Ordering::Relaxed) {
                         tracing::info!("accepting again");
@@ -65,11 +120,42 @@ impl Listener {
             }
         }
     }
+
+    async fn try_accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
+        match &self.kind {
+            Kind::Tcp(tcp) => {
+                let (stream, peer) = tcp.accept().await?;
+                Ok((Accepted::Tcp(stream), Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))))
+            }
+            #[cfg(unix)]
+            Kind::Unix { socket, .. } => Ok((Accepted::Unix(socket.accept().await?.0), None)),
+        }
+    }
 }
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Listener { tcp: listener, troubled: AtomicBool::new(false) }
+        Listener { kind: Kind::Tcp(listener), troubled: AtomicBool::new(false) }
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixListener> for Listener {
+    /// The socket's file stays when the listener is dropped.
+    fn from(socket: UnixListener) -> Self {
+        Listener { kind: Kind::Unix { socket, _file: None }, troubled: AtomicBool::new(false) }
+    }
+}
+
+/// Removes a socket's file.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Unlink(PathBuf);
+
+#[cfg(unix)]
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -77,4 +163,57 @@ impl From<TcpListener> for Listener {
 fn is_one_connections(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// A stream that was accepted. Hand it to [`Driver::accepted`](crate::Driver::accepted).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Accepted {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+macro_rules! forward {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Accepted::Tcp($stream) => $call,
+            #[cfg(unix)]
+            Accepted::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        forward!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        forward!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
 }

@@ -11,6 +11,7 @@ mod finish;
 mod reader;
 mod step;
 
+use crate::Accepted;
 use crate::connections::Registration;
 use crate::link::Shared;
 use crate::stream::Stream;
@@ -63,6 +64,15 @@ impl<W: Wire> Driver<W> {
     /// Such a stream is only ever polled by this connection's own task, and counts as written when it is flushed.
     pub fn io(stream: impl Io, wire: W) -> Self {
         Driver::new(Stream::Other(Box::new(stream)), wire)
+    }
+
+    /// A connection that a [`Listener`](crate::Listener) has accepted.
+    pub fn accepted(stream: Accepted, wire: W) -> Self {
+        match stream {
+            Accepted::Tcp(tcp) => Driver::tcp(tcp, wire),
+            #[cfg(unix)]
+            Accepted::Unix(unix) => Driver::io(unix, wire),
+        }
     }
 
     fn new(stream: Stream, wire: W) -> Self {
