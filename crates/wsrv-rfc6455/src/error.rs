@@ -30,6 +30,9 @@ pub enum ProtocolError {
     /// A frame from a client without a masking key (RFC 6455 §5.1).
     #[error("a client frame is not masked")]
     MissingMask,
+    /// A frame from a server with a masking key (RFC 6455 §5.1).
+    #[error("a server frame is masked")]
+    UnexpectedMask,
     /// A length that would have fitted a shorter form (RFC 6455 §5.2).
     #[error("a payload length is not in its shortest form")]
     NonMinimalLength,

@@ -12,10 +12,14 @@ mod error;
 pub mod frame;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "client")]
+mod keys;
 mod limits;
 pub mod mask;
 mod message;
+mod parts;
 mod payload;
+mod protocol;
 mod received;
 mod receiver;
 mod sender;
@@ -24,8 +28,12 @@ mod utf8;
 
 pub use close::{CloseCode, CloseFrame};
 pub use error::ProtocolError;
+#[cfg(feature = "client")]
+pub use keys::KeyError;
 pub use limits::Limits;
 pub use message::Message;
+pub use parts::{PartError, Parts};
+pub use protocol::{Began, Closed, Event, Protocol};
 pub use received::{ControlPayload, Found, Received};
 pub use receiver::{Receiver, SHARE_FROM};
 pub use sender::{Output, PreparedFrame, SendError, Sender};

@@ -45,6 +45,8 @@ pub const SHARE_FROM: usize = 16 * 1024;
 /// RFC 6455 §5, §6.2, §7.4 and §8.1.
 pub struct Receiver {
     limits: Limits,
+    /// How many bytes of masking key each frame must have: four from a client, none from a server.
+    masking: usize,
     state: State,
     /// The message whose fragments are arriving.
     fragments: Option<Box<Fragments>>,
@@ -55,7 +57,16 @@ pub struct Receiver {
 impl Receiver {
     /// The receiver of a server, which wants every frame masked.
     pub const fn server(limits: Limits) -> Self {
-        Self { limits, state: State::Header, fragments: None, ready: Ready::Nothing }
+        Self::new(limits, 4)
+    }
+
+    /// The receiver of a client, which wants no frame masked.
+    pub const fn client(limits: Limits) -> Self {
+        Self::new(limits, 0)
+    }
+
+    const fn new(limits: Limits, masking: usize) -> Self {
+        Self { limits, masking, state: State::Header, fragments: None, ready: Ready::Nothing }
     }
 
     /// Looks at what has arrived and takes one step.
@@ -191,10 +202,13 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Bytes of the shortest frame from a client: two and the masking key.
-const SHORTEST: usize = 6;
-
 impl Receiver {
+    /// Bytes of the shortest frame: two and the masking key.
+    #[inline]
+    const fn shortest(&self) -> usize {
+        2 + self.masking
+    }
+
     /// Takes further steps until there is an answer.
     #[inline(never)]
     fn settle(
@@ -243,7 +257,7 @@ impl Receiver {
             }
             State::Closed => {
                 buffer.clear();
-                Ok(Next::Incomplete(SHORTEST))
+                Ok(Next::Incomplete(self.shortest()))
             }
             State::Failed(error) => Err(*error),
         }
@@ -253,19 +267,26 @@ impl Receiver {
     /// error.
     #[inline(always)]
     fn frame(&mut self, buffer: &mut BytesMut) -> Result<Next, ProtocolError> {
-        let Some(&first) = buffer.first() else { return Ok(Next::Incomplete(SHORTEST)) };
+        let Some(&first) = buffer.first() else { return Ok(Next::Incomplete(self.shortest())) };
         let opcode = self.admit_first(first)?;
-        let Some(&second) = buffer.get(1) else { return Ok(Next::Incomplete(SHORTEST)) };
-        if second & MASK == 0 {
-            return Err(ProtocolError::MissingMask);
+        let Some(&second) = buffer.get(1) else { return Ok(Next::Incomplete(self.shortest())) };
+        match (second & MASK != 0, self.masking != 0) {
+            (false, true) => return Err(ProtocolError::MissingMask),
+            (true, false) => return Err(ProtocolError::UnexpectedMask),
+            _ => {}
         }
         let Some((len, size)) = frame::length(buffer, opcode)? else {
-            return Ok(Next::Incomplete(if second & !MASK == 126 { 8 } else { 14 }));
+            return Ok(Next::Incomplete(self.masking + if second & !MASK == 126 { 4 } else { 10 }));
         };
         let len = self.admit_length(opcode, len)?;
-        let offset = size + 4;
-        let Some(key) = frame::masking_key(buffer, size) else {
-            return Ok(Next::Incomplete(offset.saturating_add(len)));
+        let offset = size + self.masking;
+        let key = if self.masking == 0 {
+            mask::NONE
+        } else {
+            let Some(key) = frame::masking_key(buffer, size) else {
+                return Ok(Next::Incomplete(offset.saturating_add(len)));
+            };
+            key
         };
         let is_whole = buffer.len() - offset >= len;
         let fin = first & FIN != 0;

@@ -2,7 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 
+#[cfg(feature = "client")]
+use crate::Text;
 use crate::frame::{Header, MAX_CONTROL, OpCode};
+#[cfg(feature = "client")]
+use crate::keys::{self, KeyError, Keys};
+use crate::parts::Payload;
 use crate::{CloseFrame, Message};
 
 /// Where encoded bytes go: a buffer, a write queue, whatever the caller has.
@@ -47,7 +52,10 @@ impl<O: Output + ?Sized> Output for &mut O {
 #[non_exhaustive]
 pub enum SendError {
     /// A close frame has been sent, and nothing may follow it (RFC 6455 §5.5.1).
-    #[error("a close frame has already been sent")]
+    ///
+    /// Also if the sender cannot go on for another reason: a message in parts was left unfinished, after which only
+    /// control frames may follow, or the operating system gave a client no masking keys.
+    #[error("the sender is closed")]
     Closed,
     /// More than 125 bytes in a ping or pong, or more than 123 in a close reason (RFC 6455 §5.5).
     #[error("a control frame cannot carry more than 125 bytes")]
@@ -59,8 +67,8 @@ pub enum SendError {
 
 /// The sending half: turns messages and control frames into bytes.
 ///
-/// It keeps no buffer. Every call appends one whole frame to the [`Output`] it is given, so frames leave in the order
-/// of the calls. After a close frame it refuses everything else.
+/// It keeps no buffer. Every call appends whole frames to the [`Output`] it is given, so they leave in the order of the
+/// calls. After a close frame it refuses everything else.
 ///
 /// ```
 /// use wsrv_rfc6455::{Message, Sender};
@@ -73,39 +81,103 @@ pub enum SendError {
 ///
 /// # Source
 ///
-/// RFC 6455 §5.6 and §6.1. Messages are never fragmented: their length is known, and no rule asks for it.
+/// RFC 6455 §5.4, §5.6 and §6.1. A message is one frame unless [`with_max_frame`](Self::with_max_frame) says otherwise:
+/// its length is known, and no rule asks for fragments.
 #[derive(Debug)]
 pub struct Sender {
     closed: bool,
+    /// The last data frame left its message open.
+    pub(crate) unfinished: bool,
+    pub(crate) max_frame: usize,
+    #[cfg(feature = "client")]
+    masking: Masking,
+}
+
+#[cfg(feature = "client")]
+#[derive(Debug)]
+enum Masking {
+    /// A server's frames have no masking key.
+    None,
+    /// In a box, since servers have many senders and no use for it.
+    Keys(Box<Keys>),
+    Failed(KeyError),
 }
 
 impl Sender {
     /// The sender of a server, which does not mask.
     pub const fn server() -> Self {
-        Self { closed: false }
+        Self {
+            closed: false,
+            unfinished: false,
+            max_frame: usize::MAX,
+            #[cfg(feature = "client")]
+            masking: Masking::None,
+        }
     }
 
-    /// Sends a message in one frame.
+    /// The sender of a client, which masks each frame with a fresh key from the operating system.
+    ///
+    /// Keys are fetched in blocks. Without keys nothing can be sent: should the operating system fail to give them,
+    /// the sender is closed for good and [`failure`](Self::failure) tells why.
+    ///
+    /// # Source
+    ///
+    /// RFC 6455 §5.3 and §10.3.
+    #[cfg(feature = "client")]
+    pub fn client() -> Self {
+        Self { masking: Masking::Keys(Box::new(Keys::new(keys::fill))), ..Self::server() }
+    }
+
+    /// Sets the longest payload of a data frame, in bytes: longer messages leave in several fragments, as some peers
+    /// want it. 0 counts as 1. Default: no limit.
+    ///
+    /// [Prepared](Self::prepared) frames stay whole at a server.
+    pub const fn with_max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = if bytes == 0 { 1 } else { bytes };
+        self
+    }
+
+    /// Why the sender of a client has no masking keys, if so.
+    #[cfg(feature = "client")]
+    pub const fn failure(&self) -> Option<KeyError> {
+        if let Masking::Failed(error) = self.masking { Some(error) } else { None }
+    }
+
+    /// Sends a message, in one frame unless it is longer than [`with_max_frame`](Self::with_max_frame) allows.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] after a close frame.
     #[inline]
     pub fn message(&mut self, message: Message, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
-        self.ready()?;
-        header_of(&message).encode(out);
-        out.put_bytes(message.into_bytes());
-        Ok(())
+        self.ready_for_message()?;
+        let opcode = opcode_of(&message);
+        let mut payload = message.into_bytes();
+        if payload.len() <= self.max_frame {
+            return self.frame(Header::whole(opcode, payload.len() as u64), Payload::Shared(payload), out);
+        }
+        let mut next = opcode;
+        while payload.len() > self.max_frame {
+            let part = payload.split_to(self.max_frame);
+            let header = Header { fin: false, ..Header::whole(next, part.len() as u64) };
+            self.frame(header, Payload::Shared(part), out)?;
+            next = OpCode::Continuation;
+        }
+        self.frame(Header::whole(next, payload.len() as u64), Payload::Shared(payload), out)
     }
 
-    /// Sends a frame that was encoded before, as in a broadcast.
+    /// Sends a frame that was encoded before, as in a broadcast. A client, whose frames differ, encodes it again.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] after a close frame.
     #[inline]
     pub fn prepared(&mut self, frame: &PreparedFrame, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
-        self.ready()?;
+        self.ready_for_message()?;
+        #[cfg(feature = "client")]
+        if !matches!(self.masking, Masking::None) {
+            return self.message(frame.to_message(), out);
+        }
         out.put_bytes(frame.bytes.clone());
         Ok(())
     }
@@ -150,7 +222,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether a close frame went out, so that nothing can follow.
+    /// Whether nothing can follow, as a rule because a close frame went out.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
@@ -167,15 +239,59 @@ impl Sender {
         if len > MAX_CONTROL {
             return Err(SendError::ControlTooLong);
         }
-        Header::whole(opcode, len as u64).encode(out);
-        out.put_slice(front);
-        out.put_slice(payload);
+        let mask = self.key()?;
+        Header { mask, ..Header::whole(opcode, len as u64) }.encode(out);
+        put(front, mask, 0, out);
+        put(payload, mask, front.len(), out);
         Ok(())
+    }
+
+    /// Sends a data frame whose header lacks nothing but the masking key.
+    #[inline]
+    pub(crate) fn frame(
+        &mut self,
+        header: Header,
+        payload: Payload<'_>,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        let mask = self.key()?;
+        Header { mask, ..header }.encode(out);
+        self.unfinished = !header.fin;
+        match payload {
+            Payload::Slice(bytes) => put(bytes, mask, 0, out),
+            Payload::Shared(bytes) if mask.is_some() => put(&bytes, mask, 0, out),
+            Payload::Shared(bytes) => out.put_bytes(bytes),
+        }
+        Ok(())
+    }
+
+    /// The next frame's masking key, `None` at a server.
+    #[inline]
+    fn key(&mut self) -> Result<Option<[u8; 4]>, SendError> {
+        #[cfg(feature = "client")]
+        match &mut self.masking {
+            Masking::None => {}
+            Masking::Keys(keys) => match keys.next() {
+                Ok(key) => return Ok(Some(key)),
+                Err(error) => {
+                    self.masking = Masking::Failed(error);
+                    self.closed = true;
+                    return Err(SendError::Closed);
+                }
+            },
+            Masking::Failed(_) => return Err(SendError::Closed),
+        }
+        Ok(None)
     }
 
     #[inline]
     fn ready(&self) -> Result<(), SendError> {
         if self.closed { Err(SendError::Closed) } else { Ok(()) }
+    }
+
+    #[inline]
+    pub(crate) fn ready_for_message(&self) -> Result<(), SendError> {
+        if self.closed || self.unfinished { Err(SendError::Closed) } else { Ok(()) }
     }
 }
 
@@ -191,7 +307,7 @@ impl PreparedFrame {
     /// Encodes the message, copying its payload once.
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
-        let (header, len) = header_of(&message).to_array();
+        let (header, len) = Header::whole(opcode_of(&message), message.len() as u64).to_array();
         let mut bytes = Vec::with_capacity(len + message.len());
         bytes.extend_from_slice(&header[..len]);
         bytes.extend_from_slice(message.as_bytes());
@@ -207,6 +323,20 @@ impl PreparedFrame {
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
+
+    /// The message, of which the payload is shared.
+    #[cfg(feature = "client")]
+    fn to_message(&self) -> Message {
+        let (header, size) = match Header::parse(&self.bytes) {
+            Ok(Some(parsed)) => parsed,
+            _ => unreachable!("`new` has encoded the header"),
+        };
+        let payload = self.bytes.slice(size..);
+        match header.opcode {
+            OpCode::Text => Message::Text(Text::from_checked(payload)),
+            _ => Message::Binary(payload),
+        }
+    }
 }
 
 impl From<Message> for PreparedFrame {
@@ -216,9 +346,21 @@ impl From<Message> for PreparedFrame {
 }
 
 #[inline]
-fn header_of(message: &Message) -> Header {
-    let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
-    Header::whole(opcode, message.len() as u64)
+fn opcode_of(message: &Message) -> OpCode {
+    if message.is_text() { OpCode::Text } else { OpCode::Binary }
+}
+
+/// Writes a piece of payload that begins at `offset`, masked if there is a key.
+#[inline]
+fn put(bytes: &[u8], key: Option<[u8; 4]>, offset: usize, out: &mut (impl Output + ?Sized)) {
+    match key {
+        #[cfg(feature = "client")]
+        Some(key) => crate::mask::put(bytes, key, offset, out),
+        _ => {
+            debug_assert!(key.is_none() && offset <= MAX_CONTROL, "only clients have keys");
+            out.put_slice(bytes);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -285,6 +427,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_message_leaves_in_fragments() {
+        let (mut sender, mut out) = (Sender::server().with_max_frame(3), Vec::new());
+        for (text, frames) in [
+            ("", &b"\x81\0"[..]),
+            ("Hel", b"\x81\x03Hel"),
+            ("Hello", b"\x01\x03Hel\x80\x02lo"),
+            ("Hello!", b"\x01\x03Hel\x80\x03lo!"),
+            ("Hello you", b"\x01\x03Hel\0\x03lo \x80\x03you"),
+        ] {
+            out.clear();
+            sender.message(text.into(), &mut out).unwrap();
+            assert_eq!(out, frames, "{text}");
+        }
+        assert_eq!(Sender::server().with_max_frame(0).max_frame, 1);
+    }
+
+    #[test]
     fn payloads_are_offered_to_the_output_as_shared_bytes() {
         #[derive(Default)]
         struct Queue(Vec<Bytes>);
@@ -304,5 +463,78 @@ mod tests {
         let frame = PreparedFrame::new("to everybody");
         Sender::server().prepared(&frame, &mut queue).unwrap();
         assert_eq!(queue.0[2].as_ptr(), frame.as_bytes().as_ptr());
+    }
+
+    #[cfg(feature = "client")]
+    mod client {
+        use super::*;
+        use crate::keys::tests::{BLOCK, shaky};
+        use crate::mask;
+
+        /// Takes the frames apart: the headers, and the payloads unmasked.
+        fn frames(mut bytes: &[u8]) -> Vec<(Header, Vec<u8>)> {
+            let mut frames = Vec::new();
+            while let Some((header, size)) = Header::parse(bytes).unwrap() {
+                let (payload, rest) = bytes[size..].split_at(header.payload_len as usize);
+                let mut payload = payload.to_vec();
+                mask::apply(&mut payload, header.mask.expect("a client masks"), 0);
+                frames.push((header, payload));
+                bytes = rest;
+            }
+            frames
+        }
+
+        #[test]
+        fn a_client_masks_each_frame_with_its_own_key() {
+            let (mut sender, mut out) = (Sender::client(), Vec::new());
+            let long = "a".repeat(5000);
+            sender.message("Hello".into(), &mut out).unwrap();
+            sender.message(long.as_str().into(), &mut out).unwrap();
+            sender.ping(b"1", &mut out).unwrap();
+            sender.pong(b"2", &mut out).unwrap();
+            sender.close(Some(&CloseFrame::new(CloseCode::NORMAL, "done")), &mut out).unwrap();
+            let frames = frames(&out);
+            let payloads: Vec<&[u8]> = frames.iter().map(|(_, payload)| payload.as_slice()).collect();
+            assert_eq!(payloads, [b"Hello", long.as_bytes(), b"1", b"2", b"\x03\xE8done"]);
+            let keys: std::collections::HashSet<_> = frames.iter().map(|(header, _)| header.mask).collect();
+            assert_eq!(keys.len(), 5);
+        }
+
+        #[test]
+        fn a_client_masks_a_prepared_frame_and_never_sends_it_as_it_is() {
+            let (mut sender, mut out) = (Sender::client(), Vec::new());
+            let messages = [Message::from("text"), Message::from(vec![7; 300]), Message::from("")];
+            for message in &messages {
+                sender.prepared(&PreparedFrame::new(message.clone()), &mut out).unwrap();
+            }
+            for ((header, payload), message) in frames(&out).iter().zip(&messages) {
+                assert_eq!((header.fin, header.opcode), (true, opcode_of(message)));
+                assert_eq!(payload, message.as_bytes());
+            }
+        }
+
+        #[test]
+        fn fragments_have_keys_of_their_own() {
+            let (mut sender, mut out) = (Sender::client().with_max_frame(2), Vec::new());
+            sender.prepared(&PreparedFrame::new("Hello"), &mut out).unwrap();
+            let frames = frames(&out);
+            assert_eq!(frames.iter().map(|(_, payload)| payload.len()).collect::<Vec<_>>(), [2, 2, 1]);
+            assert_ne!(frames[0].0.mask, frames[1].0.mask);
+        }
+
+        #[test]
+        fn without_keys_a_client_sends_nothing_more_and_says_why() {
+            let (mut sender, mut out) = (Sender::client(), Vec::new());
+            sender.masking = Masking::Keys(Box::new(Keys::new(shaky)));
+            for _ in 0..BLOCK {
+                sender.ping(b"", &mut out).unwrap();
+            }
+            assert_eq!(sender.failure(), None);
+            let len = out.len();
+            assert_eq!(sender.message("Hello".into(), &mut out), Err(SendError::Closed));
+            assert!(sender.failure().is_some() && sender.is_closed());
+            assert_eq!(sender.close(None, &mut out), Err(SendError::Closed));
+            assert_eq!(out.len(), len);
+        }
     }
 }

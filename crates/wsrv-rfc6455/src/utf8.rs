@@ -32,6 +32,44 @@ pub(crate) fn check(bytes: &[u8], checked: usize) -> Result<usize, Invalid> {
     Ok(checked + whole.len())
 }
 
+/// The end of a text that arrives in parts: up to three bytes that begin a character.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tail {
+    bytes: [u8; 3],
+    len: usize,
+}
+
+impl Tail {
+    /// Whether the text so far ends with a whole character.
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The end of the text with the next part. Fails at the first byte that no continuation could make good.
+    pub(crate) fn go_on(mut self, part: &[u8]) -> Result<Self, Invalid> {
+        let mut rest = part;
+        while self.len > 0 {
+            let Some((&next, after)) = rest.split_first() else { return Ok(self) };
+            let [first, second, third] = self.bytes;
+            let mut character = [first, second, third, 0];
+            character[self.len] = next;
+            let character = &character[..=self.len];
+            // A character that has begun is either whole now or goes on; four bytes never go on.
+            self = if check(character, 0)? > 0 { Self::default() } else { Self::new(character) };
+            rest = after;
+        }
+        let whole = check(rest, 0)?;
+        Ok(Self::new(&rest[whole..]))
+    }
+
+    /// Of at most three bytes.
+    fn new(unfinished: &[u8]) -> Self {
+        let mut tail = Self { len: unfinished.len(), ..Self::default() };
+        tail.bytes[..unfinished.len()].copy_from_slice(unfinished);
+        tail
+    }
+}
+
 /// How many bytes at the end belong to a character that goes on, judged by its first byte alone.
 fn unfinished(bytes: &[u8]) -> usize {
     match *bytes {
@@ -133,6 +171,18 @@ mod tests {
                 assert!(end - checked < 4);
             }
             assert_eq!(checked, text.len());
+        }
+    }
+
+    #[test]
+    fn parts_are_judged_like_the_whole() {
+        let bytes = [0x41, 0x80, 0x9F, 0xBF, 0xC1, 0xC3, 0xE0, 0xE2, 0xED, 0xF0, 0xF4, 0xFF];
+        for text in (0..12_usize.pow(4)).map(|n| [0, 1, 2, 3].map(|digit| bytes[n / 12_usize.pow(digit) % 12])) {
+            let whole = check(&text, 0).map(|whole| text.len() - whole);
+            for size in 1..4 {
+                let tail = text.chunks(size).try_fold(Tail::default(), |tail, part| tail.go_on(part));
+                assert_eq!(tail.map(|tail| tail.len), whole, "{text:x?} by {size}");
+            }
         }
     }
 

@@ -227,3 +227,109 @@ mod heads {
         }
     }
 }
+
+#[cfg(feature = "client")]
+mod client {
+    use super::*;
+    use wsrv_rfc6455::{Received, Receiver};
+
+    /// The messages in these frames, whatever control frames are between.
+    fn messages(mut receiver: Receiver, frames: &[u8]) -> Vec<Message> {
+        let mut buffer = BytesMut::from(frames);
+        let mut messages = Vec::new();
+        loop {
+            match receiver.receive(&mut buffer).unwrap() {
+                Received::Message(found) => messages.push(receiver.take(found, &mut buffer)),
+                Received::Incomplete { .. } => return messages,
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_message_sent_in_any_parts_arrives_whole(
+            message in message(),
+            cuts in vec(any::<prop::sample::Index>(), 0..9),
+            max_frame in 1..300usize,
+        ) {
+            for (sender, receiver) in [
+                (Sender::client(), Receiver::server(Limits::default())),
+                (Sender::server(), Receiver::client(Limits::default())),
+            ] {
+                let (mut sender, mut out) = (sender.with_max_frame(max_frame), Vec::new());
+                let mut sending = if message.is_text() { sender.begin_text() } else { sender.begin_binary() }.unwrap();
+                for part in pieces(message.as_bytes(), &cuts) {
+                    sending.part(part, &mut out).unwrap();
+                    sending.ping(b"between", &mut out).unwrap();
+                }
+                sending.finish(b"", &mut out).unwrap();
+                sender.message(message.clone(), &mut out).unwrap();
+                prop_assert_eq!(messages(receiver, &out), [message.clone(), message.clone()]);
+            }
+        }
+
+        #[test]
+        fn parts_of_a_text_are_refused_exactly_if_the_whole_is_no_text(
+            bytes in vec(prop::sample::select(b"a\xC3\x9F\xE2\x82\xAC\xF0\x9F\x98\x80".to_vec()), 0..8),
+            cuts in vec(any::<prop::sample::Index>(), 0..5),
+        ) {
+            let (mut sender, mut out) = (Sender::server(), Vec::new());
+            let mut message = sender.begin_text().unwrap();
+            let parts = pieces(&bytes, &cuts).into_iter().try_for_each(|part| message.part(part, &mut out));
+            let sent = parts.and_then(|()| message.finish(b"", &mut out));
+            prop_assert_eq!(sent.is_ok(), std::str::from_utf8(&bytes).is_ok());
+        }
+    }
+}
+
+#[cfg(all(feature = "client", feature = "handshake"))]
+mod answers {
+    use wsrv_rfc6455::handshake::{AnswerReader, HeadError, HeadLimits};
+
+    use super::*;
+
+    /// An answer of mostly good lines.
+    fn answer() -> impl Strategy<Value = Vec<u8>> {
+        let start = prop_oneof![4 => "HTTP/1\\.[01] [1-5]0[0-9] [ -~]{0,9}", 1 => "[A-Z]{1,5}[ -~]{1,9}"];
+        let line = prop_oneof![4 => "[A-Za-z-]{1,8}:[ -~]{0,20}", 1 => "\\PC{0,10}"];
+        let end = prop_oneof![8 => Just("\r\n\r\n"), 1 => Just("\n\n")];
+        (start, vec(line, 0..8), end, vec(any::<u8>(), 0..9)).prop_map(|(start, lines, end, rest)| {
+            let mut bytes = [vec![start], lines].concat().join("\r\n").into_bytes();
+            bytes.extend_from_slice(end.as_bytes());
+            bytes.extend(rest);
+            bytes
+        })
+    }
+
+    /// A head, and what is left in the buffer.
+    type Outcome = Option<(Vec<u8>, Vec<u8>)>;
+
+    fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Outcome, HeadError> {
+        let mut reader = AnswerReader::new(HeadLimits::default().with_max_size(150).with_max_headers(6));
+        let (mut buffer, mut found) = (BytesMut::new(), None);
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            if found.is_none() {
+                found = reader.read(&mut buffer)?;
+            }
+        }
+        Ok(found.map(|head| (head.as_bytes().to_vec(), buffer.to_vec())))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_answer_is_judged_alike_however_it_is_cut(
+            bytes in prop_oneof![4 => answer(), 1 => vec(any::<u8>(), 0..200)],
+            cuts in vec(any::<prop::sample::Index>(), 0..9),
+        ) {
+            let at_once = outcome([&bytes[..]]);
+            prop_assert_eq!(&outcome(pieces(&bytes, &cuts)), &at_once);
+            prop_assert_eq!(&outcome(bytes.chunks(1)), &at_once);
+        }
+    }
+}

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
+use http::{Method, Uri, Version, request};
 
+use super::lines::{HeaderLines, because, position, version_of};
 use super::reader::HeadError;
 use super::tokens;
 
@@ -18,18 +18,10 @@ use super::tokens;
 /// `Debug` shows neither the query nor the values of headers that may hold secrets.
 #[derive(Clone)]
 pub struct RequestHead {
-    raw: Bytes,
+    lines: HeaderLines,
     method: Method,
     target: Range<u16>,
     version: Version,
-    fields: Box<[Field]>,
-}
-
-/// Where a header line's name and value lie.
-#[derive(Clone)]
-struct Field {
-    name: Range<u16>,
-    value: Range<u16>,
 }
 
 impl RequestHead {
@@ -37,13 +29,7 @@ impl RequestHead {
     pub(super) fn parse(raw: &[u8], lines: usize) -> Result<Self, HeadError> {
         let mut headers = vec![httparse::EMPTY_HEADER; lines];
         let mut request = httparse::Request::new(&mut headers);
-        let parsed = request.parse(raw).map_err(|error| match error {
-            httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::MalformedHeader,
-            httparse::Error::NewLine => HeadError::MalformedLineEnd,
-            httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
-            httparse::Error::Version => HeadError::UnsupportedVersion,
-            _ => HeadError::MalformedRequestLine,
-        })?;
+        let parsed = request.parse(raw).map_err(|error| because(error, HeadError::MalformedRequestLine))?;
         let (httparse::Status::Complete(_), Some(method), Some(target), Some(version)) =
             (parsed, request.method, request.path, request.version)
         else {
@@ -56,24 +42,14 @@ impl RequestHead {
         Ok(Self {
             method: Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::MalformedRequestLine)?,
             target: position(raw, target.as_bytes())?,
-            version: if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
-            fields: request
-                .headers
-                .iter()
-                .map(|field| {
-                    Ok(Field {
-                        name: position(raw, field.name.as_bytes())?,
-                        value: position(raw, field.value.trim_ascii())?,
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-            raw: Bytes::copy_from_slice(raw),
+            version: version_of(version),
+            lines: HeaderLines::new(raw, request.headers)?,
         })
     }
 
     /// The head as it came, up to and including the empty line that ends it.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.raw
+        self.lines.as_bytes()
     }
 
     /// The method, such as `GET`. Methods are case-sensitive.
@@ -83,7 +59,7 @@ impl RequestHead {
 
     /// The request target as it came: `/path?query`, or a whole URI.
     pub fn target(&self) -> &str {
-        self.text(&self.target)
+        self.lines.text(&self.target)
     }
 
     /// The target's path without the query, percent-encoded as it came.
@@ -131,12 +107,12 @@ impl RequestHead {
 
     /// The values of all header lines of this name, upper or lower case, in their order.
     pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.lines.named(name)
     }
 
     /// All header lines in their order: names as they came, values without the blanks around them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (self.text(&field.name), self.bytes(&field.value)))
+        self.lines.iter()
     }
 
     /// Whether the request asks to become a WebSocket: `websocket` is among the elements of `Upgrade`. If it may, is
@@ -147,18 +123,12 @@ impl RequestHead {
 
     /// The head in the types of the `http` crate, freshly made.
     pub fn to_parts(&self) -> request::Parts {
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
-        for (name, value) in self.iter() {
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-                headers.append(name, value);
-            }
-        }
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method.clone();
         // `parse` has seen that it is a URI.
         parts.uri = self.target().parse().unwrap_or_default();
         parts.version = self.version;
-        parts.headers = headers;
+        parts.headers = self.lines.to_map();
         parts
     }
 
@@ -173,14 +143,6 @@ impl RequestHead {
             _ => (None, target),
         }
     }
-
-    fn bytes(&self, range: &Range<u16>) -> &[u8] {
-        self.raw.get(usize::from(range.start)..usize::from(range.end)).unwrap_or_default()
-    }
-
-    fn text(&self, range: &Range<u16>) -> &str {
-        std::str::from_utf8(self.bytes(range)).unwrap_or_default()
-    }
 }
 
 impl fmt::Debug for RequestHead {
@@ -190,48 +152,7 @@ impl fmt::Debug for RequestHead {
             .field("path", &self.path())
             .field("query", &self.query().map(|_| format_args!("(hidden)")))
             .field("version", &self.version)
-            .field("headers", &Headers(self))
+            .field("headers", &self.lines)
             .finish()
-    }
-}
-
-/// The header lines, with the values of those that are known to hold no secret.
-struct Headers<'h>(&'h RequestHead);
-
-impl fmt::Debug for Headers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: [&str; 10] = [
-            "accept-encoding",
-            "accept-language",
-            "connection",
-            "content-length",
-            "host",
-            "origin",
-            "sec-websocket-extensions",
-            "sec-websocket-version",
-            "upgrade",
-            "user-agent",
-        ];
-        let mut map = f.debug_map();
-        for (name, value) in self.0.iter() {
-            if SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown)) {
-                map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
-            } else {
-                map.entry(&name, &format_args!("(hidden)"));
-            }
-        }
-        map.finish()
-    }
-}
-
-/// Where `part`, a piece of `whole`, lies in it.
-fn position(whole: &[u8], part: &[u8]) -> Result<Range<u16>, HeadError> {
-    if part.is_empty() {
-        return Ok(0..0);
-    }
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    match (u16::try_from(start), u16::try_from(start.wrapping_add(part.len()))) {
-        (Ok(start), Ok(end)) => Ok(start..end),
-        _ => Err(HeadError::TooLarge),
     }
 }

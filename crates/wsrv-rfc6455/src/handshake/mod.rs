@@ -29,19 +29,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A client (feature `client`) goes the same way from the other end: a `ClientRequest` writes the request and tells what
+//! is `Expected` of the answer, an `AnswerReader` cuts the `AnswerHead` off what arrives, and `Expected::check` decides.
+//!
 //! # Source
 //!
-//! RFC 6455 §4.2; RFC 9110 and RFC 9112 for what HTTP asks for.
+//! RFC 6455 §4; RFC 9110 and RFC 9112 for what HTTP asks for.
 
 mod accept_key;
+#[cfg(feature = "client")]
+mod answer;
+#[cfg(feature = "client")]
+mod client;
 mod head;
 mod host;
+mod lines;
 mod reader;
 mod server;
 mod subprotocol;
 mod tokens;
 
 pub use accept_key::{AcceptKey, accept_key};
+#[cfg(feature = "client")]
+pub use answer::{AnswerHead, AnswerReader};
+#[cfg(feature = "client")]
+pub use client::{AnswerError, ClientRequest, Expected, RequestError};
 pub use head::RequestHead;
 pub use host::split_host;
 pub use reader::{HeadError, HeadLimits, HeadReader};

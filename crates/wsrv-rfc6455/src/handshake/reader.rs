@@ -1,4 +1,4 @@
-//! From bytes to a request head.
+//! From bytes to a head: a request's or, at a client, an answer's.
 
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::head::RequestHead;
 use super::tokens::is_token_byte;
 
-/// How large a request head may be. All limits are inclusive.
+/// How large a request head, or that of an answer, may be. All limits are inclusive.
 ///
 /// ```
 /// use wsrv_rfc6455::handshake::HeadLimits;
@@ -17,7 +17,7 @@ use super::tokens::is_token_byte;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadLimits {
-    /// Bytes of the whole head, from the method to the empty line. Default 16 KiB: room for fat cookies. Values above
+    /// Bytes of the whole head, from its first byte to the empty line. Default 16 KiB: room for fat cookies. Values above
     /// 65,535 count as that. Past it: status 431.
     pub max_size: usize,
     /// Bytes of one line without its CRLF. Default 8 KiB. Past it: status 431, or 414 in the request line.
@@ -52,13 +52,16 @@ impl Default for HeadLimits {
     }
 }
 
-/// Why a request head was refused.
+/// Why a head was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The first line is not `method SP target SP version`; perhaps it is no HTTP at all.
     #[error("the request line is malformed")]
     MalformedRequestLine,
+    /// The first line of an answer is not `version SP status SP reason`.
+    #[error("the status line is malformed")]
+    MalformedStatusLine,
     /// The request target is no URI.
     #[error("the request target is malformed")]
     MalformedTarget,
@@ -77,22 +80,23 @@ pub enum HeadError {
     /// The request line is longer than [`HeadLimits::max_line`].
     #[error("the request target is too long")]
     TargetTooLong,
-    /// A header line is longer than [`HeadLimits::max_line`].
-    #[error("a header line is too long")]
+    /// A header line, or the status line, is longer than [`HeadLimits::max_line`].
+    #[error("a line is too long")]
     LineTooLong,
     /// The head is larger than [`HeadLimits::max_size`].
-    #[error("the request head is too large")]
+    #[error("the head is too large")]
     TooLarge,
     /// More header lines than [`HeadLimits::max_headers`].
-    #[error("the request has too many header lines")]
+    #[error("the head has too many header lines")]
     TooManyHeaders,
 }
 
 impl HeadError {
-    /// The status to answer with: 400, 414, 431 or 505. The connection must be closed after it.
+    /// The status to answer a request with: 400, 414, 431 or 505. The connection must be closed after it.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedRequestLine
+            | Self::MalformedStatusLine
             | Self::MalformedTarget
             | Self::MalformedHeader
             | Self::ControlCharacter
@@ -110,8 +114,13 @@ impl HeadError {
 /// it. What follows the head stays in the buffer and counts against no limit: it may be the first frame of a client
 /// in a hurry.
 #[derive(Debug)]
-pub struct HeadReader {
+pub struct HeadReader(Scanner);
+
+/// Finds the end of a head, and what is wrong with it before.
+#[derive(Debug)]
+pub(super) struct Scanner {
     limits: HeadLimits,
+    first: Place,
     place: Place,
     /// How many bytes have been looked at.
     at: usize,
@@ -125,6 +134,7 @@ pub struct HeadReader {
 /// What the next byte belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
+    /// The beginning of a request.
     Start,
     /// The end of an empty line before the head.
     LeadingLf,
@@ -132,7 +142,13 @@ enum Place {
     TargetStart,
     Target,
     Version,
-    /// The end of the request line or a header line.
+    /// The beginning of an answer, and the version.
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "only clients read answers"))]
+    AnswerVersion,
+    /// So many digits of the status are there.
+    Status(u8),
+    Reason,
+    /// The end of the first line or a header line.
     Lf,
     NameStart,
     Name,
@@ -146,7 +162,7 @@ enum Place {
 impl HeadReader {
     /// A reader at the beginning of a request.
     pub const fn new(limits: HeadLimits) -> Self {
-        Self { limits, place: Place::Start, at: 0, start: 0, line: 0, headers: 0 }
+        Self(Scanner::new(limits, Place::Start))
     }
 
     /// Looks at what has arrived since the last call. `None`: the head is not whole yet, so read more, appending to
@@ -163,21 +179,46 @@ impl HeadReader {
     ///
     /// RFC 9112 §2 to §5. Stricter than it needs to be: a bare LF ends no line, and only ASCII is taken for a target.
     pub fn read(&mut self, buffer: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
+        self.0.read(buffer, RequestHead::parse)
+    }
+}
+
+impl Scanner {
+    const fn new(limits: HeadLimits, first: Place) -> Self {
+        Self { limits, first, place: first, at: 0, start: 0, line: 0, headers: 0 }
+    }
+
+    /// A scanner at the beginning of an answer.
+    #[cfg(feature = "client")]
+    pub(super) const fn answer(limits: HeadLimits) -> Self {
+        Self::new(limits, Place::AnswerVersion)
+    }
+
+    /// Cuts off a head once it is whole, and gives it to `parse` with the number of its header lines.
+    pub(super) fn read<H>(
+        &mut self,
+        buffer: &mut BytesMut,
+        parse: impl FnOnce(&[u8], usize) -> Result<H, HeadError>,
+    ) -> Result<Option<H>, HeadError> {
         if let Place::Failed(error) = self.place {
             return Err(error);
         }
-        self.scan(buffer).inspect_err(|&error| self.place = Place::Failed(error))
+        self.scan(buffer, parse).inspect_err(|&error| self.place = Place::Failed(error))
     }
 
-    fn scan(&mut self, buffer: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
+    fn scan<H>(
+        &mut self,
+        buffer: &mut BytesMut,
+        parse: impl FnOnce(&[u8], usize) -> Result<H, HeadError>,
+    ) -> Result<Option<H>, HeadError> {
         let max_size = self.limits.max_size.min(usize::from(u16::MAX));
         while let Some(&byte) = buffer.get(self.at) {
             self.place = self.next(byte, buffer)?;
             self.at += 1;
             if self.place == Place::End {
-                let head = RequestHead::parse(&buffer[self.start..self.at], self.headers)?;
+                let head = parse(&buffer[self.start..self.at], self.headers)?;
                 buffer.advance(self.at);
-                *self = Self::new(self.limits);
+                *self = Self::new(self.limits, self.first);
                 return Ok(Some(head));
             }
             if self.at - self.start >= max_size {
@@ -192,6 +233,7 @@ impl HeadReader {
         if self.at - self.line >= self.limits.max_line && byte != b'\r' && byte != b'\n' {
             return Err(match self.place {
                 Place::Method => HeadError::MalformedRequestLine,
+                Place::AnswerVersion => HeadError::MalformedStatusLine,
                 Place::TargetStart | Place::Target | Place::Version => HeadError::TargetTooLong,
                 _ => HeadError::LineTooLong,
             });
@@ -209,9 +251,21 @@ impl HeadReader {
             (Place::Target, b' ') => Place::Version,
             (Place::Version, b'!'..=b'~') => Place::Version,
             (Place::Version, b'\r') => {
-                check_version(&buffer[self.line..self.at])?;
+                check_version(&buffer[self.line..self.at], HeadError::MalformedRequestLine)?;
                 Place::Lf
             }
+            (Place::AnswerVersion, b'!'..=b'~') => Place::AnswerVersion,
+            (Place::AnswerVersion, b' ') => {
+                check_version(&buffer[self.line..self.at], HeadError::MalformedStatusLine)?;
+                Place::Status(0)
+            }
+            (Place::Status(0), b'1'..=b'9') => Place::Status(1),
+            (Place::Status(digits @ 1..=2), b'0'..=b'9') => Place::Status(digits + 1),
+            (Place::Status(3), b' ') => Place::Reason,
+            // Without a reason the blank should still be there, but often is not.
+            (Place::Status(3), b'\r') => Place::Lf,
+            (Place::Reason, b'\t' | b' '..=b'~' | 0x80..) => Place::Reason,
+            (Place::Reason, b'\r') => Place::Lf,
             (Place::Lf, b'\n') => {
                 self.line = self.at + 1;
                 Place::NameStart
@@ -232,6 +286,9 @@ impl HeadReader {
             (Place::Start | Place::Method | Place::TargetStart | Place::Target | Place::Version, _) => {
                 return Err(HeadError::MalformedRequestLine);
             }
+            (Place::AnswerVersion | Place::Status(_) | Place::Reason, _) => {
+                return Err(HeadError::MalformedStatusLine);
+            }
             (Place::LeadingLf | Place::Lf | Place::LastLf, _) | (Place::Value, b'\n') => {
                 return Err(HeadError::MalformedLineEnd);
             }
@@ -243,11 +300,11 @@ impl HeadReader {
     }
 }
 
-/// Checks what follows the last blank of the request line.
-fn check_version(line: &[u8]) -> Result<(), HeadError> {
+/// Checks what follows the last blank of the line so far.
+fn check_version(line: &[u8], malformed: HeadError) -> Result<(), HeadError> {
     match line.rsplit(|&byte| byte == b' ').next() {
         Some(b"HTTP/1.1" | b"HTTP/1.0") => Ok(()),
         Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => Err(HeadError::UnsupportedVersion),
-        _ => Err(HeadError::MalformedRequestLine),
+        _ => Err(malformed),
     }
 }

@@ -1,0 +1,121 @@
+//! The head of a server's answer, as a client reads it.
+
+use std::fmt;
+
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode, Version};
+
+use super::lines::{HeaderLines, because, version_of};
+use super::reader::{HeadError, HeadLimits, Scanner};
+
+/// The head of a server's answer.
+///
+/// `Debug` does not show the values of headers that may hold secrets.
+#[derive(Clone)]
+pub struct AnswerHead {
+    lines: HeaderLines,
+    status: StatusCode,
+    version: Version,
+}
+
+impl AnswerHead {
+    /// Parses a head whose extent and number of header lines are known.
+    fn parse(raw: &[u8], lines: usize) -> Result<Self, HeadError> {
+        let mut headers = vec![httparse::EMPTY_HEADER; lines];
+        let mut answer = httparse::Response::new(&mut headers);
+        let parsed = answer.parse(raw).map_err(|error| because(error, HeadError::MalformedStatusLine))?;
+        let (httparse::Status::Complete(_), Some(code), Some(version)) = (parsed, answer.code, answer.version) else {
+            return Err(HeadError::MalformedStatusLine);
+        };
+        Ok(Self {
+            status: StatusCode::from_u16(code).map_err(|_| HeadError::MalformedStatusLine)?,
+            version: version_of(version),
+            lines: HeaderLines::new(raw, answer.headers)?,
+        })
+    }
+
+    /// The head as it came, up to and including the empty line that ends it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.lines.as_bytes()
+    }
+
+    /// The status; 101 if the server agrees.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// HTTP/1.1 or HTTP/1.0.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The value of the first header line of this name, upper or lower case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers(name).next()
+    }
+
+    /// The value of the first header line of this name, if it is ASCII or other UTF-8.
+    pub fn header_str(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.header(name)?).ok()
+    }
+
+    /// The values of all header lines of this name, upper or lower case, in their order.
+    pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.lines.named(name)
+    }
+
+    /// All header lines in their order: names as they came, values without the blanks around them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines.iter()
+    }
+
+    /// The header lines in the type of the `http` crate, freshly made.
+    pub fn to_headers(&self) -> HeaderMap {
+        self.lines.to_map()
+    }
+}
+
+impl fmt::Debug for AnswerHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerHead")
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .field("headers", &self.lines)
+            .finish()
+    }
+}
+
+/// Cuts the head of an answer off a buffer that grows while it arrives.
+///
+/// It reads as strictly as [`HeadReader`](super::HeadReader), with the same limits. What follows the head stays in the
+/// buffer: the first frames of a server in a hurry, or the body of a refusal.
+#[derive(Debug)]
+pub struct AnswerReader(Scanner);
+
+impl AnswerReader {
+    /// A reader at the beginning of an answer.
+    pub const fn new(limits: HeadLimits) -> Self {
+        Self(Scanner::answer(limits))
+    }
+
+    /// Looks at what has arrived since the last call. `None`: the head is not whole yet, so read more, appending to
+    /// the same buffer, and call again.
+    ///
+    /// The head is removed from the buffer. Interim answers, those with a status below 200 other than 101, are skipped.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the head. All later calls give the same error.
+    ///
+    /// # Source
+    ///
+    /// RFC 9112 §4; RFC 9110 §15.2 for interim answers.
+    pub fn read(&mut self, buffer: &mut BytesMut) -> Result<Option<AnswerHead>, HeadError> {
+        loop {
+            match self.0.read(buffer, AnswerHead::parse)? {
+                Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
+                head => return Ok(head),
+            }
+        }
+    }
+}

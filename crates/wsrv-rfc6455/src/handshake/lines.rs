@@ -1,0 +1,122 @@
+//! Header lines, kept as they came.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::reader::HeadError;
+
+/// A head's bytes and where its header lines lie in them.
+///
+/// `Debug` shows no values of headers that may hold secrets.
+#[derive(Clone)]
+pub(super) struct HeaderLines {
+    raw: Bytes,
+    fields: Box<[Field]>,
+}
+
+/// Where a header line's name and value lie.
+#[derive(Clone)]
+struct Field {
+    name: Range<u16>,
+    value: Range<u16>,
+}
+
+impl HeaderLines {
+    /// Keeps a copy of the head `raw`, of which these are the header lines.
+    pub(super) fn new(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<Self, HeadError> {
+        let field = |field: &httparse::Header<'_>| {
+            Ok(Field { name: position(raw, field.name.as_bytes())?, value: position(raw, field.value.trim_ascii())? })
+        };
+        let fields = fields.iter().map(field).collect::<Result<_, HeadError>>()?;
+        Ok(Self { raw: Bytes::copy_from_slice(raw), fields })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The values of all lines of this name, upper or lower case.
+    pub(super) fn named<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|field| (self.text(&field.name), self.bytes(&field.value)))
+    }
+
+    pub(super) fn to_map(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in self.iter() {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+                headers.append(name, value);
+            }
+        }
+        headers
+    }
+
+    fn bytes(&self, range: &Range<u16>) -> &[u8] {
+        self.raw.get(usize::from(range.start)..usize::from(range.end)).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self, range: &Range<u16>) -> &str {
+        std::str::from_utf8(self.bytes(range)).unwrap_or_default()
+    }
+}
+
+/// The header lines, with the values of those that are known to hold no secret.
+impl fmt::Debug for HeaderLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: [&str; 10] = [
+            "accept-encoding",
+            "accept-language",
+            "connection",
+            "content-length",
+            "host",
+            "origin",
+            "sec-websocket-extensions",
+            "sec-websocket-version",
+            "upgrade",
+            "user-agent",
+        ];
+        let mut map = f.debug_map();
+        for (name, value) in self.iter() {
+            if SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown)) {
+                map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
+            } else {
+                map.entry(&name, &format_args!("(hidden)"));
+            }
+        }
+        map.finish()
+    }
+}
+
+/// What the parser's error means in a head whose first line is `malformed` if nothing else is.
+pub(super) fn because(error: httparse::Error, malformed: HeadError) -> HeadError {
+    match error {
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::MalformedHeader,
+        httparse::Error::NewLine => HeadError::MalformedLineEnd,
+        httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
+        httparse::Error::Version => HeadError::UnsupportedVersion,
+        _ => malformed,
+    }
+}
+
+/// HTTP/1.0 or HTTP/1.1, from the number after the point.
+pub(super) fn version_of(minor: u8) -> Version {
+    if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+}
+
+/// Where `part`, a piece of `whole`, lies in it.
+pub(super) fn position(whole: &[u8], part: &[u8]) -> Result<Range<u16>, HeadError> {
+    if part.is_empty() {
+        return Ok(0..0);
+    }
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    match (u16::try_from(start), u16::try_from(start.wrapping_add(part.len()))) {
+        (Ok(start), Ok(end)) => Ok(start..end),
+        _ => Err(HeadError::TooLarge),
+    }
+}
