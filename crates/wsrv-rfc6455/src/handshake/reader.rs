@@ -230,7 +230,9 @@ impl Scanner {
 
     /// The place after this byte, which is `buffer[self.at]`.
     fn next(&mut self, byte: u8, buffer: &[u8]) -> Result<Place, HeadError> {
-        if self.at - self.line >= self.limits.max_line && byte != b'\r' && byte != b'\n' {
+        // Where only one byte can be right, that it is another matters more than that it is one too many.
+        let is_in_line = !matches!(self.place, Place::Start | Place::LeadingLf | Place::Lf | Place::LastLf);
+        if is_in_line && self.at - self.line >= self.limits.max_line && byte != b'\r' && byte != b'\n' {
             return Err(match self.place {
                 Place::Method => HeadError::MalformedRequestLine,
                 Place::AnswerVersion => HeadError::MalformedStatusLine,

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Writes the seeds, inputs known to be interesting, to corpus/TARGET/NAME.
+
+What a target makes of its input is told in its file in src. Only seeds are written; what the fuzzer found, whose
+names are hashes, stays.
+"""
+
+import pathlib
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+KEY = b"\x37\xfa\x21\x3d"
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+
+def seed(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def reads(stream, limits=0, sizes=(3,)):
+    return bytes([limits << 3 | len(sizes), *sizes]) + stream
+
+
+# --- frames ---------------------------------------------------------------------
+
+
+def frame(opcode, payload=b"", fin=True, reserved=0, key=KEY, length=None):
+    length = len(payload) if length is None else length
+    first = bytes([fin << 7 | reserved << 4 | opcode])
+    mask = 0x80 if key else 0
+    if length < 126:
+        header = first + bytes([mask | length])
+    elif length < 1 << 16:
+        header = first + bytes([mask | 126]) + length.to_bytes(2, "big")
+    else:
+        header = first + bytes([mask | 127]) + length.to_bytes(8, "big")
+    if not key:
+        return header + payload
+    return header + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def fragments(opcode, *parts):
+    last = len(parts) - 1
+    return b"".join(frame(CONTINUATION if at else opcode, part, at == last) for at, part in enumerate(parts))
+
+
+def close(code, reason=b""):
+    return frame(CLOSE, code.to_bytes(2, "big") + reason)
+
+
+def message_stream():
+    def add(name, *frames, **how):
+        seed("message_stream", name, reads(b"".join(frames), **how))
+
+    # RFC 6455 §5.7
+    add("rfc-masked-hello", b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")
+    add("rfc-unmasked-hello", b"\x81\x05Hello")
+    add("rfc-fragmented-hello", fragments(TEXT, b"Hel", b"lo"))
+    add("rfc-ping-pong", frame(PING, b"Hello"), frame(PONG, b"Hello"))
+    for length in (0, 1, 125, 126, 127, 256):
+        add(f"length-{length}", frame(BINARY, b"x" * length), frame(TEXT, b"x" * length), sizes=(1, 0, 100))
+    add("length-16383", frame(BINARY, bytes(16_383), key=bytes(4)), sizes=(255,))
+    add("length-16384", frame(BINARY, bytes(16_384), key=bytes(4)), frame(TEXT, b"next"), sizes=(255,))
+    add("length-65536-cut-off", frame(BINARY, b"x" * 20, length=65_536))
+    add("length-126-as-64-bits", b"\x82\xff" + (126).to_bytes(8, "big") + KEY + b"x" * 126)
+    add("length-125-as-16-bits", b"\x82\xfe\x00\x7d" + KEY + b"x" * 125)
+    add("length-highest-bit", b"\x82\xff\x80" + bytes(7) + KEY)
+    add("length-63-bits", b"\x82\xff\x7f" + b"\xff" * 7 + KEY, limits=7)
+    for reserved in (1, 2, 4):
+        add(f"reserved-bit-{reserved}", frame(TEXT, b"a", reserved=reserved))
+    for opcode in (3, 7, 11, 15):
+        add(f"opcode-{opcode}", frame(TEXT, b"a"), frame(opcode, b"a"))
+    for opcode in (CLOSE, PING, PONG):
+        add(f"control-{opcode}-fragmented", frame(opcode, b"", fin=False))
+        add(f"control-{opcode}-125", frame(opcode, b"\x03\xe8" + b"x" * 123), frame(TEXT, b"after"))
+        add(f"control-{opcode}-126", frame(opcode, b"\x03\xe8" + b"x" * 124))
+    add("ping-unmasked", frame(PING, b"a", key=None))
+
+    for code in (0, 999, 1000, 1003, 1004, 1005, 1006, 1007, 1014, 1015, 1016, 2999, 3000, 3999, 4000, 4999, 5000, 65535):
+        add(f"close-{code}", close(code, "gr\u00fc\u00df".encode()), sizes=(1,))
+    add("close-empty", frame(CLOSE), frame(TEXT, b"ignored"))
+    add("close-half-a-code", frame(CLOSE, b"\x03"))
+    add("close-reason-not-utf8", close(1000, b"\xce\xba\xed\xa0\x80"))
+    add("close-reason-cut", close(1000, b"\xe2\x82"))
+    add("close-between-fragments", frame(TEXT, b"a", fin=False), close(1001), frame(CONTINUATION, b"b"))
+
+    add("utf8-cut-between-fragments", fragments(TEXT, b"\xe2", b"\x82", b"\xac \xf0\x9f", b"", b"\x98\x80"))
+    add("utf8-cut-at-the-end", frame(TEXT, b"good \xf0\x9f\x98"))
+    add("utf8-cut-at-the-last-fragment", fragments(TEXT, b"\xf0\x9f", b"\x98"))
+    add("utf8-across-a-ping", frame(TEXT, b"\xf0\x9f", fin=False), frame(PING, b"\xff"), frame(CONTINUATION, b"\x98\x80"))
+    for name, text in {
+        "surrogate": b"\xed\xa0\x80", "overlong": b"\xc0\xaf", "overlong-3": b"\xe0\x80\xaf", "beyond": b"\xf4\x90\x80\x80",
+        "lone-continuation": b"\x80", "fe": b"\xfe", "highest": b"\xf4\x8f\xbf\xbf", "late": b"a" * 70 + b"\xff" + b"a" * 9,
+    }.items():
+        add(f"utf8-{name}", frame(TEXT, text), frame(BINARY, text), sizes=(1, 2))
+        add(f"utf8-{name}-in-fragments", fragments(TEXT, b"\xc3", b"\xa9" + text, b"end"), sizes=(2, 7))
+    for at, tail in enumerate((b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xed\xa0", b"\xf4\x90", b"\xe2\x82\x41")):
+        add(f"utf8-long-{at}", frame(TEXT, b"a" * 70 + tail, fin=False), frame(CONTINUATION, b"\xac"), sizes=(255,))
+        add(f"utf8-long-open-{at}", frame(TEXT, b"a" * 70 + tail, length=90), sizes=(255,))
+    add("utf8-bad-and-unfinished", frame(TEXT, b"\xff" * 3, length=200))
+
+    add("continuation-of-nothing", frame(CONTINUATION, b"a"))
+    add("continuation-after-the-end", fragments(TEXT, b"a", b"b"), frame(CONTINUATION, b"c"))
+    add("message-inside-a-message", frame(TEXT, b"a", fin=False), frame(BINARY, b"b"))
+    add("empty-fragments", fragments(BINARY, b"", b"", b"", b""), fragments(TEXT, b"", b""), limits=1)
+    add("many-messages", frame(TEXT, b"a") * 20, frame(PING) * 5, frame(BINARY) * 5, sizes=(5, 13, 1))
+    for limits, (message, size, count) in {1: (300, 200, 4), 2: (200, 300, 3), 3: (64, 64, 2), 4: (5, 5, 100)}.items():
+        fit = min(message, size)
+        add(f"limits-{limits}-at", frame(BINARY, b"x" * fit), frame(BINARY, b"x" * (fit + 1)), limits=limits)
+        add(f"limits-{limits}-frames", fragments(TEXT, *[b""] * count), fragments(TEXT, *[b""] * (count + 1)), limits=limits)
+        parts = [b"x" * (message - message // 2), b"x" * (message // 2)]
+        add(f"limits-{limits}-fragments", fragments(TEXT, *parts), fragments(TEXT, *parts, b"x"), limits=limits)
+    add("limits-5-empty", frame(TEXT), frame(TEXT, b"a"), limits=5)
+    add("limits-6-no-fragments", frame(TEXT, b"a"), fragments(TEXT, b"a"), fragments(TEXT, b"a", b"b"), limits=6)
+
+
+# --- heads ----------------------------------------------------------------------
+
+GOOD = (
+    b"Host: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+def head(line=b"GET /chat HTTP/1.1", *lines):
+    return b"".join(part + b"\r\n" for part in (line, *lines, b""))
+
+
+def request_head():
+    def add(name, *parts, **how):
+        seed("request_head", name, reads(b"".join(parts), **how))
+
+    add("rfc", b"GET /chat HTTP/1.1\r\n" + GOOD + b"Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n")
+    add("frame-behind", head(), frame(TEXT, b"Hello"), sizes=(255,))
+    add("two-heads", head(), head(b"GET /2 HTTP/1.0", b"A: b"), b"GE", sizes=(7, 0, 30))
+    add("empty-line-before", b"\r\n" + head() + b"\r\n" + head())
+    add("two-empty-lines-before", b"\r\n\r\n" + head())
+    add("empty-line-of-lf", b"\n" + head())
+    for at, line in enumerate((
+        b"GET  / HTTP/1.1", b"GET / HTTP/1.1 ", b" GET / HTTP/1.1", b"GET\t/ HTTP/1.1", b"GET / HTTP/1.2", b"GET / HTTP/1.10",
+        b"GET / http/1.1", b"GET /", b"PRI * HTTP/2.0", b"GET /\xc3\xa9 HTTP/1.1", b"GET /\x00 HTTP/1.1", b"G{T / HTTP/1.1",
+        b"\x16\x03\x01\x02\x00\x01\x00", b"OPTIONS * HTTP/1.1", b"M-SEARCH * HTTP/1.1", b"GET / HTTP/1.0",
+        b"CONNECT a.example:80 HTTP/1.1",
+    )):
+        add(f"request-line-{at}", head(line, b"Host: a"))
+    for at, target in enumerate((
+        b"/", b"//", b"//a/b", b"/?", b"/?a=b?c", b"/#", b"/?a#b?c", b"?a", b"#", b"*", b"a", b"http://", b"http:///", b"http://a",
+        b"http://a?b", b"http://a#b?c", b"HTTP://A/b?c", b"ws://u@a:80/", b"http://[::1]:80/a", b"http://a:99999/", b"x+y-z.1://a/b",
+        b"1://a", b"/a?b://c", b"a/b://c", b"/%", b"/%zz", b"/\"<>\\^`{|}", b"/../..", b"a:b", b"://a", b"http:/a", b"[::1]", b"?x=http://a",
+    )):
+        add(f"target-{at}", head(b"GET " + target + b" HTTP/1.1", b"Host: a"))
+    for at, line in enumerate((
+        b"A: b\r\n c", b"A: b\n c: d", b"A: b\rc: d", b"A : b", b": b", b"A", b"A:", b"A:\t b \t", b"A: \xff\x80", b"A: b\x00c", b"A: b\x7f",
+        b"A: b\tc", b"A b: c", b"A\xc3\xa9: c", b"a!#$%&'*+-.^_`|~: b", b"Host: a\r\nhost: b", b"A: b: c", b"A: b\r\r\n",
+    )):
+        add(f"line-{at}", head(b"GET / HTTP/1.1", line, b"Z: z"))
+    add("limits-3-empty-line-before", b"\r\n" + head(b"GET /123456 HTTP/1.1"), b"\r\n", limits=3)
+    add("limits-3-line-over", b"\r\n" + head(b"GET /1234567 HTTP/1.1"), limits=3)
+    add("known-names", head(b"GET / HTTP/1.1", *[name + b": a" for name in KNOWN_NAMES.split()]), sizes=(100,))
+    add("limits-3-stray-cr-at-the-limit", b"GET /123456 HTTP/1.1\r\xa0\n\r\n", limits=3)
+    add("end-of-lf", b"GET / HTTP/1.1\nHost: a\n\n")
+    add("end-of-cr", b"GET / HTTP/1.1\r\nHost: a\r\n\rX")
+    add("limits-1-line", head(b"GET / HTTP/1.1", b"A: " + b"a" * 77), head(b"GET / HTTP/1.1", b"A: " + b"a" * 78), limits=1)
+    add("limits-1-target", head(b"GET /" + b"a" * 66 + b" HTTP/1.1"), head(b"GET /" + b"a" * 67 + b" HTTP/1.1"), limits=1)
+    add("limits-1-headers", head(b"GET / HTTP/1.1", *[b"A: b"] * 6), head(b"GET / HTTP/1.1", *[b"A: b"] * 7), limits=1)
+    add("limits-2-size", head(b"GET / HTTP/1.1", b"A: " + b"a" * 77), head(b"GET / HTTP/1.1", b"A: " + b"a" * 78), limits=2)
+    add("limits-3-method", b"M" * 20 + b" ", limits=3)
+    add("limits-4-nothing", b"\r\nG", limits=4)
+    add("limits-5-headers", head(b"GET / HTTP/1.1", *[b"A:"] * 200), limits=5, sizes=(200,))
+
+
+def handshake():
+    def add(name, *pieces):
+        seed("handshake", name, b"\0".join(pieces))
+
+    add("good")
+    for name, line in {
+        "rfc-key": b"kAQIDBAUGBwgJCgsMDQ4PEC==", "key-short": b"kdGhlIHNhbXBsZSBub25jZQ", "key-17-bytes": b"kdGhlIHNhbXBsZSBub25jZWE=",
+        "key-not-base64": b"kdGhl*HNhbXBsZSBub25jZQ==", "key-padding": b"kdGhlIHNhbXBsZSBub25jZQ=a", "key-slash": b"k//////////+++++++++++Q==",
+        "version-8": b"v8", "version-list": b"v13, 8", "version-zero": b"v013", "upgrade-list": b"uh2c, WebSocket",
+        "upgrade-empty-elements": b"u,, websocket ,", "upgrade-part": b"uwebsockets", "connection-list": b"ckeep-alive,\tUPGRADE",
+        "connection-close": b"cclose", "length-0": b"l0", "length-00": b"l000", "length-14": b"l14", "length-sign": b"l+0",
+        "length-list": b"l0, 0", "length-empty": b"l", "encoding": b"tchunked", "encoding-empty": b"t",
+        "host-port": b"h[::1]:8080", "host-user": b"huser@a.example", "host-path": b"ha.example/path", "host-list": b"ha, b",
+        "host-empty": b"h", "host-empty-port": b"ha:", "host-latin": b"h\xe9.example", "host-big-port": b"ha:65536", "host-percent": b"ha%41",
+        "post": b"gPOST / HTTP/1.1", "get-in-lower-case": b"gget / HTTP/1.1", "http-1.0": b"gGET / HTTP/1.0", "star": b"gGET * HTTP/1.1",
+        "absolute": b"gGET ws://server.example.com:8080/chat?a=b HTTP/1.1", "absolute-user": b"gGET http://u@a/ HTTP/1.1",
+        "absolute-ftp": b"gGET ftp://a/ HTTP/1.1", "absolute-no-path": b"gGET HTTPS://a?b=://c HTTP/1.1", "fragment": b"gGET /a#b HTTP/1.1",
+        "folded": b"=A: b\r\n c: d", "extensions": b"=Sec-WebSocket-Extensions: ;;=\"\\, permessage-deflate", "lf": b"=A: b\nHost: c",
+        "smuggled-host": b"ha\r\nHost: b",
+    }.items():
+        add(name, line)
+    for letter in b"huckv":
+        add(f"without-{chr(letter)}", bytes([letter]).upper())
+        add(f"twice-{chr(letter)}", bytes([letter]), bytes([letter]))
+    add("twice-host-alike", b"ha", b"ha")
+    add("twice-length", b"l0", b"l0")
+    add("upgrade-lines", b"uh2c", b"uwebsocket", b"ckeep-alive", b"cupgrade")
+    for name, offer in {
+        "one": b"pchat", "two": b"pchat, superchat", "empty": b"p", "empty-element": b"pa,,b", "repeated": b"pa, b, a", "cases": b"pa, A",
+        "no-token": b"pa b", "quoted": b"p\"a\"", "marks": b"p!#$%&'*+-.^_`|~", "latin": b"p\xe9",
+    }.items():
+        for server in (b"", b"ssuperchat,chat", b"osuperchat,chat", b"sa,b"):
+            add(f"offer-{name}-{server[:2].decode() or 'none'}", offer, server)
+    add("offer-lines", b"pa", b"pb, c", b"sc")
+    add("offer-repeated-in-lines", b"pa", b"pb, a", b"sc")
+    add("server-no-token", b"pa", b"sa b")
+    add("insists-on-lines", b"wchat\r\nX: y", b"wchat", b"w", b"wa,b", b"w\xc3\xa9", b"wa\r\n\r\n")
+    add("extra", b"xSet-Cookie:a=b; Secure", b"xset-cookie: c=d ", b"xX-Empty:", b"xX-Latin:\xe9", b"xx-tab:a\tb")
+    add("extra-lines", b"xA:b\r\nC: d", b"xA\r\nB:c", b"xA:b\n", b"x A:b", b"x:b")
+    add("extra-reserved", *[b"x" + name + b":a" for name in (
+        b"Connection", b"Upgrade", b"Content-Length", b"Transfer-Encoding", b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol",
+        b"sec-websocket-extensions", b"Sec-WebSocket-Version", b"Trailer", b"Date",
+    )])
+
+
+    # The names that the crate `http` knows take paths of their own in it.
+    add("extra-known-names", *[b"x" + name + b":a" for name in KNOWN_NAMES.split()])
+
+
+KNOWN_NAMES = b"""
+accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
+access-control-allow-headers access-control-allow-methods access-control-allow-origin access-control-expose-headers
+access-control-max-age access-control-request-headers access-control-request-method age allow alt-svc authorization
+cache-control cache-status cdn-cache-control content-disposition content-encoding content-language content-location
+content-range content-security-policy content-security-policy-report-only content-type cookie date dnt etag expect
+expires forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified link
+location max-forwards origin pragma proxy-authenticate proxy-authorization public-key-pins public-key-pins-report-only
+range referer referrer-policy refresh retry-after server set-cookie strict-transport-security te trailer
+upgrade-insecure-requests user-agent vary via warning www-authenticate x-content-type-options x-dns-prefetch-control
+x-frame-options x-xss-protection
+"""
+
+
+def origin():
+    def add(name, host, target, sent=(), listed=None):
+        seed("origin", name, b"\0".join([host, target, *sent, *([b"", *listed] if listed is not None else [])]))
+
+    listed = [b"https://Example.com", b"http://localhost:3000", b"http://[::1]:80", b"null", b"moz-extension://ab-cd"]
+    for at, sent in enumerate((
+        b"https://example.com", b"https://EXAMPLE.com:443", b"http://example.com", b"https://example.com:8443", b"https://example.com.",
+        b"https://example.com.evil.test", b"https://evil.test@example.com", b"https://example.com@evil.test", b"https://example.com/",
+        b"http://localhost:3000", b"http://localhost:03000", b"http://localhost:", b"http://[::1]", b"http://[0::1]", b"null", b"NULL", b"",
+        b"moz-extension://ab-cd", b"https://ex%61mple.com", b"https://*", b"://a", b"https://example.com\xff",
+    )):
+        add(f"listed-{at}", b"example.com", b"/chat", [sent], listed)
+        add(f"same-{at}", b"example.com", b"/chat", [sent])
+    add("none", b"a", b"/chat")
+    add("two", b"a", b"/chat", [b"http://a", b"http://a"])
+    for at, (host, sent) in enumerate((
+        (b"127.0.0.1:8080", b"http://127.0.0.1:8080"), (b"127.0.0.1:8080", b"http://127.0.0.1"), (b"a:443", b"https://a"), (b"a", b"http://a:443"),
+        (b"a:80", b"http://a"), (b"a:", b"http://a"), (b"A", b"http://a"), (b"[::1]:1", b"http://[::1]:1"), (b"*", b"http://*"), (b"a", b"ws://a"),
+    )):
+        add(f"own-{at}", host, b"/chat", [sent])
+    add("own-absolute", b"a", b"http://b/chat", [b"http://b"])
+    for at, entry in enumerate((b"example.com", b"https://", b"https://a/b", b"https://a:b", b"https://*.a", b"https://a:", b"1a://b", b"a+b://c:0")):
+        add(f"entry-{at}", b"a", b"/", [b"a+b://c:0"], [entry])
+    for at, target in enumerate((
+        b"/chat", b"/chat?room=1", b"/chat/", b"/Chat", b"/", b"/rooms/7", b"/rooms/", b"/rooms/a%20b?room=c", b"/rooms/%ff", b"/rooms/%2f", b"/rooms/%",
+        b"/rooms/a/b", b"/rooms//", b"/files/", b"/files", b"/files//", b"/files/a/b%2F..", b"/files/../chat", b"//chat", b"http://a.example/chat", b"*",
+        b"http://a.example", b"/rooms/{room}", b"/%63hat",
+    )):
+        for host in (b"x", b"A.example.:80"):
+            add(f"route-{at}-{host[:1].decode()}", host, target)
+
+
+for target in (message_stream, request_head, handshake, origin):
+    target()

@@ -1,0 +1,17 @@
+//! What must hold for any bytes a peer may send, as one function per fuzz target. A function returns if all is well
+//! and panics if not.
+//!
+//! The programs in `fuzz_targets` call them with what the fuzzer makes up, and `tests/corpora.rs` of the workspace with
+//! what is kept in `corpus`, on a stable compiler. So nothing in here knows of a fuzzer.
+#![forbid(unsafe_code)]
+
+mod handshake;
+mod message_stream;
+mod origin;
+mod reads;
+mod request_head;
+
+pub use handshake::handshake;
+pub use message_stream::message_stream;
+pub use origin::origin;
+pub use request_head::request_head;

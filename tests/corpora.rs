@@ -1,0 +1,45 @@
+//! What the fuzzer once found interesting, checked again by an ordinary compiler. `fuzz/README.md` tells how a file
+//! gets there.
+
+#[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "the fuzz programs reach it")]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+/// Runs the target over each file of its corpus.
+#[track_caller]
+fn replay(target: fn(&[u8]), name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let input = fs::read(&path).unwrap();
+        let outcome = std::panic::catch_unwind(|| target(&input));
+        assert!(outcome.is_ok(), "{name} fails on {}", path.display());
+        files += 1;
+    }
+    assert!(files > 0, "{} is empty", folder.display());
+}
+
+#[test]
+fn frames_of_the_corpus_mean_the_same_in_all_reads() {
+    replay(targets::message_stream, "message_stream");
+}
+
+#[test]
+fn request_heads_of_the_corpus_are_the_same_in_all_reads() {
+    replay(targets::request_head, "request_head");
+}
+
+#[test]
+fn handshakes_of_the_corpus_are_judged_by_the_rules() {
+    replay(targets::handshake, "handshake");
+}
+
+#[test]
+fn origins_of_the_corpus_get_in_if_they_are_listed() {
+    replay(targets::origin, "origin");
+}
