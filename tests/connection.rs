@@ -313,6 +313,21 @@ async fn each_end_has_its_close_code() {
 }
 
 #[tokio::test]
+async fn a_peer_that_goes_on_sending_after_our_end_is_not_reset_at_once() {
+    let (server, _) = server().await;
+    let mut peer = Peer::open(server.addr, "/").await;
+    peer.send(&frame(0xff, b"")).await;
+    assert_eq!(peer.text().await, "last words");
+    assert_eq!(peer.close_code().await, 1002);
+    assert_eq!(peer.frame().await, None);
+    // A reset could overtake the close frame on its way through a real network.
+    for _ in 0..5 {
+        peer.send(&[b'x'; 1000]).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_code_that_may_not_be_sent_is_not() {
     let (server, _) = server().await;
     for code in ["0", "1005", "1006", "1015", "2000", "5000"] {
