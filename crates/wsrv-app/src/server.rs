@@ -82,10 +82,7 @@ impl Server {
         for listener in listeners {
             accepting.spawn(accept(listener, service.clone()));
         }
-        tokio::select! {
-            () = stop => {}
-            () = connections.keep_alive() => {}
-        }
+        stop.await;
         tracing::info!(connections = connections.len(), "the server stops");
         service.stopping.send_replace(true);
         connections.close_all(Reason::GoingAway);

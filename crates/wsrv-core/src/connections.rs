@@ -1,12 +1,12 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
 use crate::life::Millis;
-use crate::{ConnectionId, Link, Reason, Wire};
+use crate::{ConnectionId, Link, Places, Reason, Wire};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often times are looked at.
@@ -15,13 +15,19 @@ const TICK: Duration = Duration::from_secs(1);
 const TURN: usize = 512;
 
 /// A set of running connections. Clones are the same set.
+///
+/// While there are any, a task looks after the times in [`Limits`](crate::Limits) for all of them: pings who is silent,
+/// gives up who does not answer or does not read, closes who is idle. It comes by once a second, so each time is kept
+/// to the second, and a connection needs no timer of its own. The task runs where the first connection does.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     table: Mutex<Table>,
-    emptied: Notify,
+    places: Places,
+    /// When the first ticker began.
+    began: OnceLock<Instant>,
 }
 
 #[derive(Default)]
@@ -29,6 +35,8 @@ struct Table {
     open: HashMap<ConnectionId, Arc<dyn Member>>,
     /// Everybody was asked to go; so is who comes now.
     closing: Option<Reason>,
+    /// The ticker runs.
+    ticking: bool,
 }
 
 /// A connection over whatever protocol.
@@ -68,47 +76,23 @@ impl Connections {
         members.len()
     }
 
-    /// Keeps the times in [`Limits`](crate::Limits) for all connections of the set, for as long as it is polled: pings
-    /// who is silent, gives up who does not answer or does not read, closes who is idle. Never ready.
-    ///
-    /// Looks about once a second, so each time is kept to the second; a set needs one of these, not one per
-    /// connection. A server of `wsrv-app` does it by itself.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it just stops looking.
-    pub async fn keep_alive(&self) {
-        let began = Instant::now();
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let now = ticks.tick().await.duration_since(began).as_millis() as Millis;
-            for (count, member) in self.members().into_iter().enumerate() {
-                member.tick(now);
-                if count % TURN == TURN - 1 {
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
+    /// The places that connections take up: to limit them, or to [take](Places::take) one for a connection that is
+    /// about to [begin](crate::Driver::place).
+    pub fn places(&self) -> &Places {
+        &self.0.places
     }
 
     fn members(&self) -> Vec<Arc<dyn Member>> {
         self.lock().open.values().cloned().collect()
     }
 
-    /// Waits until there is no connection.
+    /// Waits until there is no connection, and none about to begin that has taken a [place](Self::places).
     ///
     /// # Cancel safety
     ///
     /// May be dropped and called again at any time.
     pub async fn empty(&self) {
-        loop {
-            let emptied = self.0.emptied.notified();
-            if self.is_empty() {
-                return;
-            }
-            emptied.await;
-        }
+        self.0.places.empty().await;
     }
 
     pub(crate) fn register<W: Wire>(&self, link: Link<W>) -> Registration {
@@ -118,6 +102,13 @@ impl Connections {
             link.close(reason.into());
         }
         table.open.insert(id, link.0);
+        // Outside a runtime there is nothing to start it on; the next connection will.
+        if !table.ticking
+            && let Ok(runtime) = Handle::try_current()
+        {
+            table.ticking = true;
+            runtime.spawn(Ticker { connections: self.clone(), ended: false }.run());
+        }
         Registration { connections: self.clone(), id }
     }
 
@@ -140,12 +131,44 @@ pub(crate) struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let (_link, last) = {
+        // Dropped outside the lock: it may be the last handle.
+        let _link = self.connections.lock().open.remove(&self.id);
+    }
+}
+
+/// Comes by once a second for as long as there are connections.
+struct Ticker {
+    connections: Connections,
+    /// Said so in the table.
+    ended: bool,
+}
+
+impl Ticker {
+    async fn run(mut self) {
+        let inner = self.connections.0.clone();
+        let began = *inner.began.get_or_init(Instant::now);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.ended {
+            let now = ticks.tick().await.saturating_duration_since(began).as_millis() as Millis;
+            for (count, member) in self.connections.members().into_iter().enumerate() {
+                member.tick(now);
+                if count % TURN == TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
             let mut table = self.connections.lock();
-            (table.open.remove(&self.id), table.open.is_empty())
-        };
-        if last {
-            self.connections.0.emptied.notify_waiters();
+            self.ended = table.open.is_empty();
+            table.ticking = !self.ended;
+        }
+    }
+}
+
+/// If its runtime ends before the connections do, those of another one get another ticker.
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connections.lock().ticking = false;
         }
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use wsrv_core::lines::Lines;
-use wsrv_core::{ClosedBy, Connection, Connections, Driver, Limits, Reason};
+use wsrv_core::{Closed, ClosedBy, Connection, Connections, Driver, Limits, Reason};
 
 /// The peer writes `lines`; then what it reads until the end, and how the connection ended.
-async fn ends(lines: &str, limits: Limits) -> (Vec<String>, Arc<Obedient>, wsrv_core::Closed) {
+async fn ends(lines: &str, limits: Limits) -> (Vec<String>, Arc<Obedient>, Closed) {
     let handler = Arc::new(Obedient::default());
     let (mut peer, task) = connect(&handler, limits).await;
     peer.write_all(lines.as_bytes()).await.unwrap();
@@ -239,4 +239,36 @@ async fn all_connections_are_closed_together_and_waited_for() {
     drop(peers);
     soon(connections.empty()).await;
     assert_eq!(handler.closed().len(), 11);
+}
+
+/// Runs a connection on a runtime of its own until it is closed for saying nothing.
+fn be_idle(connections: &Connections) -> Closed {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (_peer, stream) = tokio::io::duplex(1024);
+        let limits = Limits::default().with_idle_timeout(Some(Duration::from_secs(60)));
+        let driver = Driver::io(stream, Lines::new(100)).limits(Arc::new(limits)).tracked_by(connections);
+        timeout(Duration::from_secs(70), driver.run(Arc::new(Obedient::default())))
+            .await
+            .expect("nobody looks after it")
+    })
+}
+
+#[test]
+fn times_are_kept_for_whoever_is_there_on_whatever_runtime() {
+    let connections = Connections::new();
+    // The first runtime ends together with the task that keeps the times, the connection being over or not.
+    for _ in 0..2 {
+        assert_eq!(be_idle(&connections).by, ClosedBy::Timeout);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_peer, stream) = tokio::io::duplex(1024);
+    runtime.block_on(async {
+        tokio::spawn(Driver::io(stream, Lines::new(100)).tracked_by(&connections).run(Arc::new(Obedient::default())));
+        tokio::task::yield_now().await;
+        assert_eq!(connections.len(), 1);
+    });
+    drop(runtime);
+    assert!(connections.is_empty());
+    assert_eq!(be_idle(&connections).by, ClosedBy::Timeout);
 }

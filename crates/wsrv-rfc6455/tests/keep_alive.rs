@@ -41,7 +41,6 @@ fn start(limits: Limits) -> (DuplexStream, JoinHandle<Closed>, Arc<Slow>) {
     let handler = Arc::new(Slow::default());
     let driver = Driver::io(stream, WebSocket::server(head)).limits(Arc::new(limits)).tracked_by(&connections);
     let task = tokio::spawn(driver.run(handler.clone()));
-    tokio::spawn(async move { connections.keep_alive().await });
     (peer, task, handler)
 }
 

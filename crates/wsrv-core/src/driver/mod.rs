@@ -16,7 +16,7 @@ use crate::connections::Registration;
 use crate::link::Shared;
 use crate::stream::Stream;
 use crate::{
-    Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Reason, Verdict, Wire, batch,
+    Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, Verdict, Wire, batch,
 };
 use bytes::BytesMut;
 use pin_project_lite::pin_project;
@@ -47,6 +47,7 @@ pub struct Driver<W: Wire> {
     remote_addr: Option<SocketAddr>,
     limits: Option<Arc<Limits>>,
     connections: Option<Connections>,
+    place: Option<Place>,
 }
 
 impl<W: Wire> Driver<W> {
@@ -76,7 +77,8 @@ impl<W: Wire> Driver<W> {
     }
 
     fn new(stream: Stream, wire: W) -> Self {
-        Driver { stream, wire, received: BytesMut::new(), remote_addr: None, limits: None, connections: None }
+        let (remote_addr, limits, connections, place) = (None, None, None, None);
+        Driver { stream, wire, received: BytesMut::new(), remote_addr, limits, connections, place }
     }
 
     /// Bytes that were read from the stream already.
@@ -98,9 +100,16 @@ impl<W: Wire> Driver<W> {
         self
     }
 
-    /// Counts the connection in, so that it can be closed together with all others.
+    /// Counts the connection in, so that it can be closed together with all others. They also see to it that the times
+    /// in [`Limits`] are kept.
     pub fn tracked_by(mut self, connections: &Connections) -> Self {
         self.connections = Some(connections.clone());
+        self
+    }
+
+    /// The place that was taken for this connection, which then holds it to its end.
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -116,9 +125,13 @@ impl<W: Wire> Driver<W> {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
         let shared = Shared::<W>::new(self.stream, sender, context, self.remote_addr, limits);
+        let place = self.place.or_else(|| {
+            let addr = self.remote_addr.map(|addr| addr.ip());
+            self.connections.as_ref().map(|connections| connections.places().take_anyway(addr))
+        });
         let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
         let reader = Reader::new(shared.clone(), receiver, self.received);
-        Drive { shared, inner: live(reader, handler), _registration: registration }
+        Drive { shared, inner: live(reader, handler), _registration: registration, _place: place }
     }
 }
 
@@ -297,8 +310,10 @@ pin_project! {
         shared: Arc<Shared<W>>,
         #[pin]
         inner: F,
-        // Last, so that the connection is counted until its state is dropped.
+        // Behind it, so that the connection is counted until its state is dropped.
         _registration: Option<Registration>,
+        // Last: who waits for all places to be free finds nobody registered.
+        _place: Option<Place>,
     }
 }
 
