@@ -1,7 +1,8 @@
 //! What every layer's connection has in common.
 
-use crate::{AttributeStore, ConnectionId, Link, Reason, Wire};
+use crate::{AttributeStore, ConnectionId, Limits, Link, Reason, Wire};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A connection as one layer sees it. Clones are cheap and work from any task or thread.
 ///
@@ -31,14 +32,59 @@ pub trait Connection: Clone + Send + Sync + 'static {
         self.link().remote_addr()
     }
 
+    /// The address of this end, where the transport has one. See [`Link::local_addr`].
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.link().local_addr()
+    }
+
+    /// The name of the peer for people and logs. See [`Link::remote_name`].
+    fn remote_name(&self) -> String {
+        self.link().remote_name()
+    }
+
+    /// The name of this end for people and logs. See [`Link::local_name`].
+    fn local_name(&self) -> String {
+        self.link().local_name()
+    }
+
+    /// The bounds of this connection as they are now.
+    fn limits(&self) -> Arc<Limits> {
+        self.link().limits()
+    }
+
+    /// Changes the bounds of this connection from now on. See [`Link::set_limits`].
+    fn set_limits(&self, limits: impl Into<Arc<Limits>>) {
+        self.link().set_limits(limits);
+    }
+
     /// What others have attached to this connection.
     fn attributes(&self) -> &AttributeStore {
         self.link().attributes()
     }
 
-    /// Whether nobody has begun to close it, as far as is known here.
+    /// Whether nobody has begun to close it, in any direction, as far as is known here.
     fn is_open(&self) -> bool {
         self.link().is_open()
+    }
+
+    /// Whether messages may still arrive.
+    fn is_readable(&self) -> bool {
+        self.link().is_readable()
+    }
+
+    /// Whether messages are still taken for sending, now or when there is room.
+    fn is_writable(&self) -> bool {
+        self.link().is_writable()
+    }
+
+    /// Says goodbye and goes on listening until the peer has said its own. See [`Link::close_write`].
+    fn close_write(&self, reason: Reason) {
+        self.link().close_write(reason.into());
+    }
+
+    /// Goes on sending and drops what arrives. See [`Link::close_read`].
+    fn close_read(&self) {
+        self.link().close_read();
     }
 
     /// Asks for the connection to be closed, and returns at once. See [`Link::close`].

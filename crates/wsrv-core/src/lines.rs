@@ -106,6 +106,13 @@ pub struct LineReceiver {
     searched: usize,
 }
 
+impl LineReceiver {
+    /// Sets the longest line, in bytes without its end; by [`Link::change_receiver`] also while the connection runs.
+    pub fn set_max_line(&mut self, bytes: usize) {
+        self.max_line = bytes;
+    }
+}
+
 /// A line is longer than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line longer than {limit} bytes")]

@@ -4,7 +4,7 @@ use crate::batch::{self, Flush};
 use crate::connections::Member;
 use crate::life::{Care, Marks, Millis};
 use crate::outbox::{Outbox, Until, Waiter, Wish};
-use crate::stream::Stream;
+use crate::stream::{Local, Stream};
 use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use tokio::task::coop::poll_proceed;
 pub(crate) struct Shared<W: Wire> {
     id: ConnectionId,
     remote_addr: Option<SocketAddr>,
-    pub(crate) limits: Arc<Limits>,
+    local: Option<Box<Local>>,
     context: W::Context,
     attributes: AttributeStore,
     /// The driver must look into the outbox before it goes on. Set and cleared under the outbox's lock.
@@ -32,18 +32,18 @@ impl<W: Wire> Shared<W> {
         stream: Stream,
         sender: W::Sender,
         context: W::Context,
-        remote_addr: Option<SocketAddr>,
+        (local, remote_addr): (Option<Local>, Option<SocketAddr>),
         limits: Arc<Limits>,
     ) -> Arc<Self> {
         Arc::new(Shared {
             id: ConnectionId::next(),
             remote_addr,
-            limits,
+            local: local.map(Box::new),
             context,
             attributes: AttributeStore::default(),
             attention: AtomicBool::new(false),
             marks: Marks::default(),
-            outbox: Mutex::new(Outbox::new(sender, stream)),
+            outbox: Mutex::new(Outbox::new(sender, stream, limits)),
         })
     }
 
@@ -63,7 +63,7 @@ impl<W: Wire> Shared<W> {
             let ended = outbox.is_ended();
             let dead = outbox.finished || outbox.failed;
             // Not as soon as there is any room: senders would be woken for each message the peer takes.
-            let room = outbox.queued() <= self.limits.outbox / 2 && outbox.queued() < self.limits.outbox;
+            let room = outbox.queued() <= outbox.limits.outbox / 2 && outbox.queued() < outbox.limits.outbox;
             woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
                 Until::Room => dead || room,
                 Until::End => ended,
@@ -98,16 +98,16 @@ impl<W: Wire> Shared<W> {
     }
 
     /// Whether a message may be sent now.
-    fn admit(&self, outbox: &Outbox<W>) -> Result<(), SendError> {
+    fn admit(outbox: &Outbox<W>) -> Result<(), SendError> {
         if outbox.finished || outbox.failed {
             return Err(SendError::Closed);
         }
-        if outbox.queued() < self.limits.outbox { Ok(()) } else { Err(SendError::Full) }
+        if outbox.queued() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
     }
 
     /// After something was encoded: who writes it, and when.
     fn encoded(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
-        if outbox.queued() > self.limits.outbox_soft {
+        if outbox.queued() > outbox.limits.outbox_soft {
             self.attention.store(true, Ordering::Release);
         }
         let batch = batch::current();
@@ -155,12 +155,16 @@ impl<W: Wire> Member for Shared<W> {
     fn tick(&self, now: Millis) {
         let mut outbox = self.lock();
         // An end has deadlines of its own.
-        if outbox.is_ended() {
+        let half_closed = outbox.is_half_closed();
+        if outbox.is_ended() && !half_closed {
             return;
         }
         let moving = outbox.is_moving();
-        match outbox.life.look(now, &self.marks, moving, &self.limits) {
+        let Outbox { life, limits, .. } = &mut *outbox;
+        match life.look(now, &self.marks, moving, limits) {
             Care::Nothing => {}
+            // Nothing may follow the goodbye. The peer has to say something by itself in the same time.
+            Care::Ping if half_closed => {}
             Care::Ping if outbox.encode(|sender, out| sender.ping(out)) => self.flush(outbox),
             Care::Ping => outbox.life.not_pinged(),
             Care::Idle => self.wish(outbox, ClosedBy::Timeout, Reason::Done.into()),
@@ -202,14 +206,64 @@ impl<W: Wire> Link<W> {
         &self.0.attributes
     }
 
-    /// The bounds of this connection.
-    pub fn limits(&self) -> &Limits {
-        &self.0.limits
+    /// The address of this end, where the transport has one. A socket is asked for it each time, and has none any more
+    /// once it is closed.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self.0.local.as_deref() {
+            None => self.0.lock().stream.local_addr(),
+            Some(Local::Addr(addr)) => Some(*addr),
+            #[cfg(unix)]
+            Some(Local::Unix(_)) => None,
+        }
     }
 
-    /// Looks at the protocol's sending half, under the outbox's lock.
-    pub fn with_sender<R>(&self, look: impl FnOnce(&W::Sender) -> R) -> R {
-        look(&self.0.lock().sender)
+    /// The name of this end for people and logs: `127.0.0.1:8080`, `unix:/run/app.sock`, or `unknown`.
+    pub fn local_name(&self) -> String {
+        #[cfg(unix)]
+        if let Some(Local::Unix(path)) = self.0.local.as_deref() {
+            return path.as_ref().map_or_else(|| "unix".to_owned(), |path| format!("unix:{}", path.display()));
+        }
+        self.local_addr().map_or_else(|| "unknown".to_owned(), |addr| addr.to_string())
+    }
+
+    /// The name of the peer for people and logs: its address, or else how it has come: `unix` or `unknown`.
+    pub fn remote_name(&self) -> String {
+        match (self.0.remote_addr, self.0.local.as_deref()) {
+            (Some(addr), _) => addr.to_string(),
+            #[cfg(unix)]
+            (None, Some(Local::Unix(_))) => "unix".to_owned(),
+            _ => "unknown".to_owned(),
+        }
+    }
+
+    /// The bounds of this connection as they are now.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.0.lock().limits.clone()
+    }
+
+    /// Changes the bounds of this connection from now on. What is waited for already keeps its deadline.
+    pub fn set_limits(&self, limits: impl Into<Arc<Limits>>) {
+        let mut outbox = self.0.lock();
+        outbox.limits = limits.into();
+        // There may be room now, for the driver and for others.
+        self.0.alert(outbox);
+    }
+
+    /// Gives access to the protocol's sending half, under the outbox's lock, to look at it or to change its settings.
+    /// `access` must be quick and must not touch the same connection.
+    pub fn with_sender<R>(&self, access: impl FnOnce(&mut W::Sender) -> R) -> R {
+        access(&mut self.0.lock().sender)
+    }
+
+    /// Changes the settings of the protocol's receiving half before it receives the next message. Messages that have
+    /// been received ahead were received with the old ones.
+    pub fn change_receiver(&self, change: impl FnOnce(&mut W::Receiver) + Send + 'static) {
+        let mut outbox = self.0.lock();
+        // After the end nobody would ever take them.
+        if !outbox.is_ended() || outbox.is_half_closed() {
+            outbox.orders().changes.push(Box::new(change));
+            self.0.alert(outbox);
+        }
     }
 
     /// Bytes that wait to be written to the peer.
@@ -217,9 +271,22 @@ impl<W: Wire> Link<W> {
         self.0.lock().queued()
     }
 
-    /// Whether nobody has begun to close the connection, as far as is known here.
+    /// Whether nobody has begun to close the connection, in any direction, as far as is known here.
     pub fn is_open(&self) -> bool {
         !self.0.lock().is_ended()
+    }
+
+    /// Whether messages may still arrive: the peer has not said goodbye, and our side still listens.
+    pub fn is_readable(&self) -> bool {
+        let outbox = self.0.lock();
+        !outbox.deaf && (!outbox.is_ended() || outbox.is_half_closed())
+    }
+
+    /// Whether messages are still taken for sending, now or when there is room. That is so until our goodbye, also
+    /// while the connection is being closed.
+    pub fn is_writable(&self) -> bool {
+        let outbox = self.0.lock();
+        !outbox.finished && !outbox.failed
     }
 
     /// The goodbye with which the end began, the peer's or ours: known in `on_close` and afterwards. `None` before, and
@@ -250,8 +317,8 @@ impl<W: Wire> Link<W> {
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
-        if let Err(refused) = self.0.admit(&outbox) {
-            if refused == SendError::Full && self.0.limits.slow_peer == SlowPeer::Close {
+        if let Err(refused) = Shared::admit(&outbox) {
+            if refused == SendError::Full && outbox.limits.slow_peer == SlowPeer::Close {
                 self.0.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
             }
             return Err(refused);
@@ -284,7 +351,7 @@ impl<W: Wire> Link<W> {
             // Counts as work, so that a handler which only ever sends gives others their turn.
             let turn = ready!(poll_proceed(cx));
             let mut outbox = self.0.lock();
-            match self.0.admit(&outbox) {
+            match Shared::admit(&outbox) {
                 Ok(()) => {}
                 Err(SendError::Full) => {
                     place.keep(&mut outbox.waiting, Until::Room, cx.waker());
@@ -303,6 +370,55 @@ impl<W: Wire> Link<W> {
     /// Waits until a message would be taken. An error: there never will be room.
     pub(crate) async fn room(self) -> Result<(), SendError> {
         self.send(|_, _| Ok(())).await
+    }
+
+    /// Encodes and sends at once, and asks for the connection to be [closed](Link::close) with `close`. Nobody's message
+    /// comes between; what others send before our goodbye, and the last words of `on_close`, still follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Link::try_send); the connection is closed all the same.
+    pub fn send_then_close<R>(
+        &self,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
+        close: W::Close,
+    ) -> Result<R, SendError> {
+        let mut outbox = self.0.lock();
+        let sent = Shared::admit(&outbox).and_then(|()| outbox.encode(encode));
+        self.0.wish(outbox, ClosedBy::Local, close);
+        sent
+    }
+
+    /// Closes our direction: says goodbye with `close` behind all that was sent, and goes on listening. From now on
+    /// nothing can be sent. Messages still arrive until the peer has said its goodbye, or has ended its half of the
+    /// stream where the protocol has no goodbye; then `on_close` tells that this side began.
+    ///
+    /// A peer that says nothing for [`Limits::ping_after`] and [`Limits::pong_timeout`] together is cut, since it
+    /// cannot be pinged any more. If our side does not listen either, this is [`close`](Link::close).
+    pub fn close_write(&self, close: W::Close) {
+        let mut outbox = self.0.lock();
+        if outbox.deaf {
+            return self.0.wish(outbox, ClosedBy::Local, close);
+        }
+        if !outbox.is_ended() {
+            outbox.close_half(close);
+            self.0.alert(outbox);
+        }
+    }
+
+    /// Closes the peer's direction: from now on its messages are dropped, also those received ahead. Its pings are
+    /// answered and its goodbye is heard. If our direction is closed too, this closes the connection.
+    pub fn close_read(&self) {
+        let mut outbox = self.0.lock();
+        outbox.deaf = true;
+        if outbox.is_half_closed() {
+            let close = outbox.ending().half.as_ref().map(|half| half.close.clone());
+            return self.0.wish(outbox, ClosedBy::Local, close.unwrap_or_else(|| Reason::Done.into()));
+        }
+        if !outbox.is_ended() {
+            outbox.orders().drop_messages = true;
+            self.0.alert(outbox);
+        }
     }
 
     /// Asks for the connection to be closed with `close`, and returns at once.
@@ -351,8 +467,10 @@ impl<W: Wire> fmt::Debug for Link<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("id", &self.0.id)
-            .field("remote_addr", &self.0.remote_addr)
-            .field("open", &self.is_open())
+            .field("local", &format_args!("{}", self.local_name()))
+            .field("remote", &format_args!("{}", self.remote_name()))
+            .field("readable", &self.is_readable())
+            .field("writable", &self.is_writable())
             .field("queued", &self.queued())
             .field("context", &self.0.context)
             .field("attributes", &self.0.attributes)

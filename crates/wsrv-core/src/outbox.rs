@@ -3,11 +3,12 @@
 use crate::batch::BatchId;
 use crate::life::Life;
 use crate::stream::Stream;
-use crate::{ClosedBy, Wire, buffers};
+use crate::{ClosedBy, Limits, Wire, buffers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Payloads from this size on are queued as they are instead of being copied behind the messages before them.
@@ -121,17 +122,43 @@ pub(crate) struct Ending<W: Wire> {
     pub(crate) from_peer: Option<W::Close>,
     /// The goodbye that began the end, whosever it was. Known as soon as `on_close` runs.
     pub(crate) goodbye: Option<W::Close>,
+    /// We have said our goodbye and still listen.
+    pub(crate) half: Option<Half<W>>,
+}
+
+/// Our direction is closed, the peer's is not.
+#[derive(Debug)]
+pub(crate) struct Half<W: Wire> {
+    /// Our goodbye, which is queued or sent.
+    pub(crate) close: W::Close,
+    /// The peer answers with its own. If not, the end of our half of the stream is all it gets to see.
+    pub(crate) await_peer: bool,
+}
+
+/// What the read side is to do before it goes on.
+pub(crate) struct Orders<W: Wire> {
+    /// Drop all messages from now on.
+    pub(crate) drop_messages: bool,
+    #[allow(clippy::type_complexity)]
+    pub(crate) changes: Vec<Box<dyn FnOnce(&mut W::Receiver) + Send>>,
+}
+
+impl<W: Wire> Default for Orders<W> {
+    fn default() -> Self {
+        Orders { drop_messages: false, changes: Vec::new() }
+    }
 }
 
 impl<W: Wire> Default for Ending<W> {
     fn default() -> Self {
-        Ending { wish: None, cut: None, from_peer: None, goodbye: None }
+        Ending { wish: None, cut: None, from_peer: None, goodbye: None, half: None }
     }
 }
 
 pub(crate) struct Outbox<W: Wire> {
     pub(crate) sender: W::Sender,
     pub(crate) stream: Stream,
+    pub(crate) limits: Arc<Limits>,
     queue: Queue,
     /// The latest answer to a signal that could not be queued because the socket is blocked; older ones are dropped.
     answer: Option<Box<BytesMut>>,
@@ -140,12 +167,17 @@ pub(crate) struct Outbox<W: Wire> {
     /// Others that wait for room or for the end.
     pub(crate) waiting: Vec<Waiter>,
     pub(crate) ending: Option<Box<Ending<W>>>,
+    pub(crate) orders: Option<Box<Orders<W>>>,
+    /// Our side does not listen any more.
+    pub(crate) deaf: bool,
     /// The driver is being polled and will write when its turn ends; everybody else only appends.
     pub(crate) corked: bool,
     /// The socket has taken less than it was offered. The driver waits for it to be writable.
     blocked: bool,
     /// Written, but not flushed.
     unflushed: bool,
+    /// Our half of the stream is to be ended, or is.
+    half_end: HalfEnd,
     /// The batch that is going to write this outbox out.
     pub(crate) dirty: Option<BatchId>,
     /// The goodbye is queued; nothing follows it.
@@ -159,6 +191,15 @@ pub(crate) struct Outbox<W: Wire> {
     /// Something was written since the ticker came by.
     progressed: bool,
     pub(crate) life: Life,
+}
+
+/// How far the end of our half of the stream has come, if it comes before the connection's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HalfEnd {
+    No,
+    /// As soon as everything is written.
+    Wanted,
+    Done,
 }
 
 /// Somebody who waits on an outbox, with a number by which it is found again.
@@ -178,18 +219,22 @@ pub(crate) enum Until {
 }
 
 impl<W: Wire> Outbox<W> {
-    pub(crate) fn new(sender: W::Sender, stream: Stream) -> Self {
+    pub(crate) fn new(sender: W::Sender, stream: Stream, limits: Arc<Limits>) -> Self {
         Outbox {
             sender,
             stream,
+            limits,
             queue: Queue::default(),
             answer: None,
             waker: None,
             waiting: Vec::new(),
             ending: None,
+            orders: None,
+            deaf: false,
             corked: false,
             blocked: false,
             unflushed: false,
+            half_end: HalfEnd::No,
             dirty: None,
             finished: false,
             failed: false,
@@ -210,6 +255,31 @@ impl<W: Wire> Outbox<W> {
         self.finished || self.failed || self.ending.is_some()
     }
 
+    /// Whether only our direction is closed, and nothing else has begun an end.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        let only_half = |ending: &Ending<W>| {
+            ending.half.is_some() && ending.wish.is_none() && ending.cut.is_none() && ending.from_peer.is_none()
+        };
+        !self.failed && self.ending.as_deref().is_some_and(only_half)
+    }
+
+    /// Says our goodbye and goes on listening.
+    pub(crate) fn close_half(&mut self, close: W::Close) {
+        use crate::Transmit;
+        self.queue_answer();
+        let await_peer = self.encode(|sender, out| sender.close(&close, out));
+        self.finished = true;
+        if !await_peer {
+            self.half_end = HalfEnd::Wanted;
+        }
+        self.ending().half = Some(Half { close, await_peer });
+    }
+
+    /// What the read side is told the next time it looks.
+    pub(crate) fn orders(&mut self) -> &mut Orders<W> {
+        self.orders.get_or_insert_default()
+    }
+
     pub(crate) fn ending(&mut self) -> &mut Ending<W> {
         self.ending.get_or_insert_default()
     }
@@ -227,14 +297,15 @@ impl<W: Wire> Outbox<W> {
         }
     }
 
-    /// Encodes the answer to a signal. While the socket is blocked, or more than `soft` bytes wait, only the latest
-    /// answer is kept: a peer that asks and does not read cannot make this side remember each question.
-    pub(crate) fn answer(&mut self, signal: W::Signal, soft: usize) {
+    /// Encodes the answer to a signal. While the socket is blocked, or the outbox is full enough for the peer not to be
+    /// read, only the latest answer is kept: a peer that asks and does not read cannot make this side remember each
+    /// question.
+    pub(crate) fn answer(&mut self, signal: W::Signal) {
         use crate::Transmit;
         if self.finished || self.failed {
             return;
         }
-        if !self.blocked && self.queue.len() <= soft {
+        if !self.blocked && self.queue.len() <= self.limits.outbox_soft {
             return self.sender.answer(signal, &mut Out { queue: &mut self.queue });
         }
         let mut aside = Queue::default();
@@ -326,6 +397,13 @@ impl<W: Wire> Outbox<W> {
             }
         }
         self.done_writing();
+        if self.half_end == HalfEnd::Wanted && self.is_empty() && !self.failed {
+            match self.stream.poll_shutdown(cx) {
+                // What is wrong with the stream, the read side will tell.
+                Poll::Ready(_) => self.half_end = HalfEnd::Done,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
         Poll::Ready(())
     }
 

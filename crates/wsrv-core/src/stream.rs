@@ -2,7 +2,10 @@
 
 use bytes::BytesMut;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -24,7 +27,23 @@ pub(crate) enum Stream {
     Gone,
 }
 
+/// Where this end of a connection is, if that is not the socket's to tell.
+pub(crate) enum Local {
+    Addr(SocketAddr),
+    /// A Unix socket, and its path if it has one.
+    #[cfg(unix)]
+    Unix(Option<PathBuf>),
+}
+
 impl Stream {
+    /// The address of this end, if this is a socket that has one.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(tcp) => tcp.local_addr().ok(),
+            Stream::Other(_) | Stream::Gone => None,
+        }
+    }
+
     /// Writes without a task to wake. `None`: this stream is written in its driver's turn only.
     pub(crate) fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         match self {

@@ -15,7 +15,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Closed {
     let mut closed = end.closed();
-    let deadline = Instant::now() + reader.shared.limits.close_timeout;
+    let deadline = Instant::now() + reader.shared.lock().limits.close_timeout;
     let in_time = timeout_at(deadline, say_goodbye(&mut reader, end)).await;
     closed.clean = in_time.unwrap_or(false);
     // After a cut there is nothing to wait for; noticed in there.
@@ -30,12 +30,18 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Close
 async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
     let await_peer = {
         let mut outbox = reader.shared.lock();
-        // Nothing may follow the goodbye, not even an answer that had to wait.
-        outbox.queue_answer();
-        // A transport that was lost may still carry what is queued, if only the peer's half has ended.
-        let await_peer = end.close.as_ref().map(|close| outbox.encode(|sender, out| sender.close(close, out)));
-        outbox.finished = true;
-        await_peer
+        match outbox.ending().half.as_ref().map(|half| half.await_peer) {
+            // We have said it before.
+            Some(await_peer) => end.close.as_ref().map(|_| await_peer),
+            None => {
+                // Nothing may follow the goodbye, not even an answer that had to wait.
+                outbox.queue_answer();
+                // A transport that was lost may still carry what is queued, if only the peer's half has ended.
+                let await_peer = end.close.as_ref().map(|close| outbox.encode(|sender, out| sender.close(close, out)));
+                outbox.finished = true;
+                await_peer
+            }
+        }
     };
     drained(reader).await;
     match (await_peer, end.by) {

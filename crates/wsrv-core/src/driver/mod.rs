@@ -14,7 +14,7 @@ mod step;
 use crate::Accepted;
 use crate::connections::Registration;
 use crate::link::Shared;
-use crate::stream::Stream;
+use crate::stream::{Local, Stream};
 use crate::{
     Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, Verdict, Wire, batch,
 };
@@ -45,6 +45,7 @@ pub struct Driver<W: Wire> {
     wire: W,
     received: BytesMut,
     remote_addr: Option<SocketAddr>,
+    local: Option<Local>,
     limits: Option<Arc<Limits>>,
     connections: Option<Connections>,
     place: Option<Place>,
@@ -72,13 +73,18 @@ impl<W: Wire> Driver<W> {
         match stream {
             Accepted::Tcp(tcp) => Driver::tcp(tcp, wire),
             #[cfg(unix)]
-            Accepted::Unix(unix) => Driver::io(unix, wire),
+            Accepted::Unix(unix) => {
+                let path = unix.local_addr().ok().and_then(|addr| addr.as_pathname().map(ToOwned::to_owned));
+                let mut driver = Driver::io(unix, wire);
+                driver.local = Some(Local::Unix(path));
+                driver
+            }
         }
     }
 
     fn new(stream: Stream, wire: W) -> Self {
-        let (remote_addr, limits, connections, place) = (None, None, None, None);
-        Driver { stream, wire, received: BytesMut::new(), remote_addr, limits, connections, place }
+        let (remote_addr, local, limits, connections, place) = (None, None, None, None, None);
+        Driver { stream, wire, received: BytesMut::new(), remote_addr, local, limits, connections, place }
     }
 
     /// Bytes that were read from the stream already.
@@ -91,6 +97,13 @@ impl<W: Wire> Driver<W> {
     /// are undressed.
     pub fn remote_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
         self.remote_addr = addr.into().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+        self
+    }
+
+    /// The address of this end, if it is not the socket's: the one a trusted proxy tells, or that of the socket below a
+    /// stream of another kind.
+    pub fn local_addr(mut self, addr: SocketAddr) -> Self {
+        self.local = Some(Local::Addr(addr));
         self
     }
 
@@ -124,7 +137,7 @@ impl<W: Wire> Driver<W> {
     pub fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
-        let shared = Shared::<W>::new(self.stream, sender, context, self.remote_addr, limits);
+        let shared = Shared::<W>::new(self.stream, sender, context, (self.local, self.remote_addr), limits);
         let place = self.place.or_else(|| {
             let addr = self.remote_addr.map(|addr| addr.ip());
             self.connections.as_ref().map(|connections| connections.places().take_anyway(addr))
@@ -148,20 +161,22 @@ struct End<W: Wire> {
     close: Option<W::Close>,
     /// What the peer broke, for `on_error`.
     error: Option<Error>,
+    /// The peer has said goodbye in good order.
+    peer_is_done: bool,
 }
 
 impl<W: Wire> End<W> {
     fn new(by: ClosedBy, close: impl Into<W::Close>) -> Self {
-        End { by, close: Some(close.into()), error: None }
+        End { by, close: Some(close.into()), error: None, peer_is_done: by == ClosedBy::Peer }
     }
 
     fn without_goodbye(by: ClosedBy) -> Self {
-        End { by, close: None, error: None }
+        End { by, close: None, error: None, peer_is_done: false }
     }
 
     fn closed(&self) -> Closed {
         let reason = self.close.as_ref().map_or(Reason::Other, W::reason);
-        Closed { by: self.by, reason, clean: self.by == ClosedBy::Peer }
+        Closed { by: self.by, reason, clean: self.peer_is_done }
     }
 }
 
@@ -355,15 +370,16 @@ impl<W: Wire> Shared<W> {
         let mut outbox = self.lock();
         outbox.corked = false;
         let _ = outbox.poll_flush(cx);
-        let crowded = outbox.queued() > self.limits.outbox_soft;
+        let crowded = outbox.queued() > outbox.limits.outbox_soft;
         let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());
+        let orders = outbox.orders.is_some();
         let again = (outbox.driver_wants_room && (!crowded || outbox.failed))
             || (outbox.driver_wants_empty && outbox.is_empty());
         if again {
             outbox.driver_wants_room = false;
             outbox.driver_wants_empty = false;
         }
-        let noticed = self.attention.swap(crowded || ending || outbox.failed, Ordering::AcqRel);
+        let noticed = self.attention.swap(crowded || ending || orders || outbox.failed, Ordering::AcqRel);
         // A failure of the write side, which the read side may never hear of.
         let again = again || (outbox.failed && !noticed);
         self.unlock_and_wake(outbox);

@@ -2,6 +2,7 @@
 
 use super::End;
 use crate::link::Shared;
+use crate::outbox::Orders;
 use crate::stream::Stream;
 use crate::{ClosedBy, Connection, Error, Reason, Receive, Received, Wire, buffers};
 use bytes::BytesMut;
@@ -44,6 +45,8 @@ pub(super) struct Reader<W: Wire> {
     state: State<W>,
     /// What is left of this turn.
     turn: u16,
+    /// Messages are dropped.
+    deaf: bool,
 }
 
 /// How far the read side has come.
@@ -64,7 +67,7 @@ struct Backlog<M> {
 impl<W: Wire> Reader<W> {
     pub(super) fn new(shared: Arc<Shared<W>>, receiver: W::Receiver, received: BytesMut) -> Self {
         let (buffer, state) = (received, State::Reading);
-        Reader { shared, receiver, buffer, borrowed: false, needed: 0, backlog: None, state, turn: TURN }
+        Reader { shared, receiver, buffer, borrowed: false, needed: 0, backlog: None, state, turn: TURN, deaf: false }
     }
 
     /// Whether no further message will be read.
@@ -130,9 +133,11 @@ impl<W: Wire> Reader<W> {
                 return Poll::Ready(Next::End);
             }
             if let Some((found, _)) = self.parse() {
-                return Poll::Ready(Next::Found(found));
-            }
-            if !self.has_ended() {
+                if !self.deaf {
+                    return Poll::Ready(Next::Found(found));
+                }
+                drop(self.take(found));
+            } else if !self.has_ended() {
                 ready!(self.poll_read(cx));
             }
         }
@@ -144,6 +149,9 @@ impl<W: Wire> Reader<W> {
             while !self.has_ended() && !self.backlog_is_full() {
                 let Some((found, size)) = self.parse() else { break };
                 let message = self.take(found);
+                if self.deaf {
+                    continue;
+                }
                 let empty = || Box::new(Backlog { messages: VecDeque::new(), bytes: 0 });
                 let backlog = self.backlog.get_or_insert_with(empty);
                 backlog.messages.push_back((message, size));
@@ -171,7 +179,7 @@ impl<W: Wire> Reader<W> {
 
     fn backlog_is_full(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| {
-            backlog.messages.len() >= self.shared.limits.backlog.max(1) || backlog.bytes >= BACKLOG_BYTES
+            backlog.messages.len() >= self.shared.lock().limits.backlog.max(1) || backlog.bytes >= BACKLOG_BYTES
         })
     }
 
@@ -186,12 +194,17 @@ impl<W: Wire> Reader<W> {
             return true;
         }
         let mut outbox = self.shared.lock();
+        if let Some(orders) = outbox.orders.take() {
+            drop(outbox);
+            self.obey(*orders);
+            outbox = self.shared.lock();
+        }
         let wish = outbox.ending.as_ref().and_then(|ending| ending.wish.as_ref());
         let end = match wish {
             Some(wish) => End::new(wish.by, wish.close.clone()),
             None if outbox.failed => End::without_goodbye(ClosedBy::Lost),
             None => {
-                let crowded = outbox.queued() > self.shared.limits.outbox_soft;
+                let crowded = outbox.queued() > outbox.limits.outbox_soft;
                 outbox.driver_wants_room = crowded;
                 return !crowded;
             }
@@ -200,6 +213,25 @@ impl<W: Wire> Reader<W> {
         self.backlog = None;
         self.end(end);
         true
+    }
+
+    fn obey(&mut self, orders: Orders<W>) {
+        for change in orders.changes {
+            change(&mut self.receiver);
+        }
+        if orders.drop_messages {
+            self.deaf = true;
+            self.backlog = None;
+        }
+    }
+
+    /// The end that the peer's goodbye brings. If ours came first, it was we who began.
+    fn goodbye_of_peer(&self, close: W::Close) -> End<W> {
+        let outbox = self.shared.lock();
+        match outbox.ending.as_ref().and_then(|ending| ending.half.as_ref()) {
+            Some(half) => End { peer_is_done: true, ..End::new(ClosedBy::Local, half.close.clone()) },
+            None => End::new(ClosedBy::Peer, close),
+        }
     }
 
     /// The next whole message in the buffer. Signals are answered on the way, and an end is noted.
@@ -212,11 +244,11 @@ impl<W: Wire> Reader<W> {
                     return None;
                 }
                 Ok(Received::Signal(signal)) => {
-                    self.shared.lock().answer(signal, self.shared.limits.outbox_soft);
+                    self.shared.lock().answer(signal);
                 }
                 Ok(Received::Close(close)) => {
                     self.shared.lock().ending().from_peer = Some(close.clone());
-                    self.end(End::new(ClosedBy::Peer, close));
+                    self.end(self.goodbye_of_peer(close));
                     return None;
                 }
                 Err(error) => {
@@ -246,7 +278,7 @@ impl<W: Wire> Reader<W> {
             Ok(n) if n > 0 => self.shared.marks.bytes(),
             // After a reset that a write has been told of, a read ends as if in good order.
             Ok(_) if !self.shared.lock().failed && self.receiver.end_of_stream(&self.buffer) => {
-                self.end(End::new(ClosedBy::Peer, Reason::Done));
+                self.end(self.goodbye_of_peer(Reason::Done.into()));
             }
             _ => self.end(End::without_goodbye(ClosedBy::Lost)),
         }
@@ -331,7 +363,7 @@ impl<W: Wire> Reader<W> {
                 drop(self.take(found));
             }
             if let State::Ended(end) = &self.state {
-                return Poll::Ready(end.by == ClosedBy::Peer);
+                return Poll::Ready(end.peer_is_done);
             }
             ready!(self.poll_read(cx));
         }

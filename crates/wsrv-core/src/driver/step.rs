@@ -1,11 +1,12 @@
 //! One step of the handler, while the rest of the connection goes on.
 
 use super::reader::Reader;
-use crate::Wire;
+use crate::{Limits, Wire};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::Sleep;
 
 /// When a step that does not come to its end is dropped.
@@ -68,15 +69,18 @@ impl<W: Wire> Reader<W> {
         patience: Patience,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let time = match patience {
+        let time: fn(&Limits) -> Duration = match patience {
             Patience::UntilEnd if !self.has_ended() => return Poll::Pending,
             Patience::UntilEnd if self.notice_cut() => return Poll::Ready(()),
-            Patience::UntilEnd => self.shared.limits.close_timeout,
-            Patience::LastWords => self.shared.limits.on_close_timeout,
+            Patience::UntilEnd => |limits: &Limits| limits.close_timeout,
+            Patience::LastWords => |limits: &Limits| limits.on_close_timeout,
         };
-        let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+        let deadline = deadline.get_or_insert_with(|| {
+            let time = time(&self.shared.lock().limits);
+            Box::pin(tokio::time::sleep(time))
+        });
         deadline.as_mut().poll(cx).map(|()| {
-            tracing::warn!(connection = %self.shared.id(), ?time, "a handler step was dropped: it took too long");
+            tracing::warn!(connection = %self.shared.id(), "a handler step was dropped: it took too long");
         })
     }
 }
