@@ -63,7 +63,7 @@ impl<W: Wire> Shared<W> {
             let ended = outbox.is_ended();
             let dead = outbox.finished || outbox.failed;
             // Not as soon as there is any room: senders would be woken for each message the peer takes.
-            let room = outbox.queued() <= outbox.limits.outbox / 2 && outbox.queued() < outbox.limits.outbox;
+            let room = outbox.taken() <= outbox.limits.outbox / 2 && outbox.taken() < outbox.limits.outbox;
             woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
                 Until::Room => dead || room,
                 Until::End => ended,
@@ -102,7 +102,7 @@ impl<W: Wire> Shared<W> {
         if outbox.finished || outbox.failed {
             return Err(SendError::Closed);
         }
-        if outbox.queued() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
+        if outbox.taken() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
     }
 
     /// After something was encoded: who writes it, and when.
@@ -268,7 +268,7 @@ impl<W: Wire> Link<W> {
 
     /// Bytes that wait to be written to the peer.
     pub fn queued(&self) -> usize {
-        self.0.lock().queued()
+        self.0.lock().taken()
     }
 
     /// Whether nobody has begun to close the connection, in any direction, as far as is known here.

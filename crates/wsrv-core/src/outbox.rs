@@ -250,6 +250,12 @@ impl<W: Wire> Outbox<W> {
         self.queue.len()
     }
 
+    /// Bytes of messages that were taken and are not written.
+    pub(crate) fn taken(&self) -> usize {
+        use crate::Transmit;
+        self.queue.len() + self.sender.held_back()
+    }
+
     /// Whether the end has begun, from whichever side.
     pub(crate) fn is_ended(&self) -> bool {
         self.finished || self.failed || self.ending.is_some()

@@ -93,6 +93,12 @@ pub trait Transmit<W: Wire>: Send + 'static {
         false
     }
 
+    /// Bytes of messages that were taken and are not encoded yet, because another one has to be finished first. They
+    /// count as waiting in the outbox.
+    fn held_back(&self) -> usize {
+        0
+    }
+
     /// Encodes the answer to a signal, if it wants one.
     fn answer(&mut self, signal: W::Signal, out: &mut Out<'_>);
 

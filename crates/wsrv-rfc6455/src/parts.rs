@@ -138,6 +138,12 @@ impl Parts<'_> {
         self.sender.close(frame, out)
     }
 
+    /// Takes the message off the sender, to [resume](Sender::resume) it later.
+    #[cfg(feature = "connection")]
+    pub(crate) fn suspend(self) -> Suspended {
+        Suspended { opcode: self.opcode, text: self.text }
+    }
+
     /// The text's end with these bytes.
     fn check(&self, bytes: &[u8]) -> Result<Option<utf8::Tail>, PartError> {
         self.text.map(|tail| tail.go_on(bytes)).transpose().map_err(|_| PartError::InvalidUtf8)
@@ -158,6 +164,30 @@ impl Parts<'_> {
                 return Ok(());
             }
         }
+    }
+}
+
+/// A message in parts, without the sender it leaves by.
+#[cfg(feature = "connection")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suspended {
+    opcode: OpCode,
+    text: Option<utf8::Tail>,
+}
+
+#[cfg(feature = "connection")]
+impl Suspended {
+    /// Whether a part of it has been sent.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.opcode == OpCode::Continuation
+    }
+}
+
+#[cfg(feature = "connection")]
+impl Sender {
+    /// Goes on with a message that was begun with this sender.
+    pub(crate) fn resume(&mut self, message: Suspended) -> Parts<'_> {
+        Parts { sender: self, opcode: message.opcode, text: message.text }
     }
 }
 

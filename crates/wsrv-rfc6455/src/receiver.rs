@@ -69,6 +69,11 @@ impl Receiver {
         Self { limits, masking, state: State::Header, fragments: None, ready: Ready::Nothing }
     }
 
+    /// What the peer may send from now on. A frame whose header was looked at is not looked at again.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Looks at what has arrived and takes one step.
     ///
     /// A message found by the last call and not taken is skipped. Control frames are removed from the buffer.

@@ -133,8 +133,13 @@ impl Sender {
     ///
     /// [Prepared](Self::prepared) frames stay whole at a server.
     pub const fn with_max_frame(mut self, bytes: usize) -> Self {
-        self.max_frame = if bytes == 0 { 1 } else { bytes };
+        self.set_max_frame(bytes);
         self
+    }
+
+    /// As [`with_max_frame`](Self::with_max_frame), for the messages from now on.
+    pub const fn set_max_frame(&mut self, bytes: usize) {
+        self.max_frame = if bytes == 0 { 1 } else { bytes };
     }
 
     /// Why the sender of a client has no masking keys, if so.

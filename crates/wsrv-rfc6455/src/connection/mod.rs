@@ -55,9 +55,13 @@
 //! }
 //! ```
 
+mod control;
 mod wire;
+mod writer;
 
-pub use wire::{Signal, WebSocket, WebSocketReceiver, WebSocketSender};
+pub use control::{ControlFrame, ControlFrames};
+pub use wire::{WebSocket, WebSocketReceiver, WebSocketSender};
+pub use writer::MessageWriter;
 
 use crate::handshake::RequestHead;
 use crate::{CloseCode, CloseFrame, Message, PreparedFrame, Text};
@@ -105,6 +109,40 @@ impl WebSocketConnection {
         self.0.try_send(|sender, out| sender.message(message, out))
     }
 
+    /// Begins a text message that is sent in parts. Others' messages go on as ever until its first part is sent.
+    ///
+    /// ```
+    /// # use wsrv_core::SendError;
+    /// # use wsrv_rfc6455::connection::WebSocketConnection;
+    /// # async fn example(conn: &WebSocketConnection) -> Result<(), SendError> {
+    /// let mut numbers = conn.begin_text();
+    /// for n in 0..1_000_000 {
+    ///     numbers.part(format!("{n}\n")).await?;
+    /// }
+    /// numbers.finish("that was all").await
+    /// # }
+    /// ```
+    pub fn begin_text(&self) -> MessageWriter {
+        MessageWriter::new(self, true)
+    }
+
+    /// Begins a binary message that is sent in parts.
+    pub fn begin_binary(&self) -> MessageWriter {
+        MessageWriter::new(self, false)
+    }
+
+    /// Sends a message at once, and asks for the connection to be closed with this code. Nobody's message comes between;
+    /// what `on_close` sends still follows. More is told at [`Link::send_then_close`].
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send), and the connection is closed all the same; [`SendError::Invalid`] if this code
+    /// [may not be sent](CloseCode::is_sendable), and nothing is done.
+    pub fn close_after(&self, message: impl Into<Message>, code: CloseCode) -> Result<(), SendError> {
+        let message = message.into();
+        self.0.send_then_close(|sender, out| sender.message(message, out), sendable(code)?.into())
+    }
+
     /// Sends a ping; the peer answers with a pong of the same payload, of at most 125 bytes.
     ///
     /// # Errors
@@ -124,6 +162,22 @@ impl WebSocketConnection {
         self.0.try_send(|sender, out| sender.pong(payload, out))
     }
 
+    /// The peer's pings and pongs from now on, for those who want to see them. Pings are answered without this.
+    pub fn control_frames(&self) -> ControlFrames {
+        ControlFrames::new(self)
+    }
+
+    /// Sets the longest payload of a frame that is sent, in bytes: longer messages leave in several fragments from now
+    /// on, except those to a group. 0 counts as 1. Default: no limit.
+    pub fn set_max_frame(&self, bytes: usize) {
+        self.0.with_sender(|sender| sender.set_max_frame(bytes));
+    }
+
+    /// Changes what the peer may send, from the next frame on that has not been looked at.
+    pub fn set_message_limits(&self, limits: crate::Limits) {
+        self.0.change_receiver(move |receiver| receiver.0.set_limits(limits));
+    }
+
     /// How long the last ping of the keepalive took to come back. `None` until one has: a peer that talks is not
     /// pinged.
     pub fn round_trip(&self) -> Option<Duration> {
@@ -137,10 +191,7 @@ impl WebSocketConnection {
     ///
     /// [`SendError::Invalid`] if this code [may not be sent](CloseCode::is_sendable).
     pub fn close_with(&self, code: CloseCode, reason: impl Into<Text>) -> Result<(), SendError> {
-        if !code.is_sendable() {
-            return Err(SendError::Invalid("this close code must not be sent"));
-        }
-        self.0.close(CloseFrame::new(code, reason));
+        self.0.close(CloseFrame::new(sendable(code)?, reason));
         Ok(())
     }
 
@@ -170,6 +221,10 @@ impl WebSocketConnection {
     pub fn extensions(&self) -> &Extensions {
         &self.0.context().extensions
     }
+}
+
+fn sendable(code: CloseCode) -> Result<CloseCode, SendError> {
+    if code.is_sendable() { Ok(code) } else { Err(SendError::Invalid("this close code must not be sent")) }
 }
 
 impl Connection for WebSocketConnection {

@@ -1,14 +1,17 @@
 //! The codec's two halves as the driver's.
 
+use super::control::{self, ControlFrame};
 use super::{Opened, WebSocketConnection};
 use crate::handshake::RequestHead;
+use crate::parts::Suspended;
 use crate::{
-    CloseCode, CloseFrame, ControlPayload, Found, Limits, Message, Output, PreparedFrame, ProtocolError, Receiver,
+    CloseCode, CloseFrame, Found, Limits, Message, Output, PartError, PreparedFrame, ProtocolError, Receiver,
     SendError, Sender,
 };
 use bytes::{Bytes, BytesMut};
 use http::Extensions;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
 use wsrv_core::{Link, Out, Reason, Receive, Received, Transmit, Wire};
 
 /// The server's end of a WebSocket whose opening handshake is done: give it to a
@@ -49,7 +52,7 @@ impl Wire for WebSocket {
     type Connection = WebSocketConnection;
     type Receiver = WebSocketReceiver;
     type Sender = WebSocketSender;
-    type Signal = Signal;
+    type Signal = ControlFrame;
     type Close = CloseFrame;
     type Prepared = PreparedFrame;
     type Context = Opened;
@@ -57,7 +60,7 @@ impl Wire for WebSocket {
     fn split(self) -> (WebSocketReceiver, WebSocketSender, Opened) {
         (
             WebSocketReceiver(Receiver::server(self.limits)),
-            WebSocketSender { sender: Sender::server(), probe: None },
+            WebSocketSender { sender: Sender::server(), probe: None, in_parts: None, watchers: None },
             self.opened,
         )
     }
@@ -101,7 +104,7 @@ impl From<Reason> for CloseFrame {
 
 /// The receiving half of a [`WebSocket`].
 #[derive(Debug)]
-pub struct WebSocketReceiver(Receiver);
+pub struct WebSocketReceiver(pub(super) Receiver);
 
 impl Receive<WebSocket> for WebSocketReceiver {
     type Found = Found;
@@ -112,8 +115,8 @@ impl Receive<WebSocket> for WebSocketReceiver {
         match self.0.receive(buffer) {
             Ok(crate::Received::Message(found)) => Ok(Received::Message { found, size: found.len() }),
             Ok(crate::Received::Incomplete { needed }) => Ok(Received::Incomplete { needed }),
-            Ok(crate::Received::Ping(payload)) => Ok(Received::Signal(Signal::Ping(payload))),
-            Ok(crate::Received::Pong(payload)) => Ok(Received::Signal(Signal::Pong(payload))),
+            Ok(crate::Received::Ping(payload)) => Ok(Received::Signal(ControlFrame::Ping(payload))),
+            Ok(crate::Received::Pong(payload)) => Ok(Received::Signal(ControlFrame::Pong(payload))),
             Ok(crate::Received::Close(close)) => {
                 Ok(Received::Close(close.unwrap_or_else(|| CloseCode::NO_STATUS.into())))
             }
@@ -141,6 +144,34 @@ pub struct WebSocketSender {
     sender: Sender,
     /// Made when the first ping of ours is sent.
     probe: Option<Box<Probe>>,
+    /// A message that is being sent in parts.
+    in_parts: Option<Box<InParts>>,
+    /// Those who want to see pings and pongs.
+    watchers: Option<broadcast::Sender<ControlFrame>>,
+}
+
+/// A message of which parts have been sent, and the messages that wait for its end.
+#[derive(Debug)]
+struct InParts {
+    message: Suspended,
+    waiting: Vec<Waiting>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Message(Message),
+    Prepared(PreparedFrame),
+}
+
+/// What a message costs besides its payload while it waits.
+const OVERHEAD: usize = size_of::<Waiting>();
+
+impl InParts {
+    fn wait(&mut self, message: Waiting, len: usize) {
+        self.bytes += len + OVERHEAD;
+        self.waiting.push(message);
+    }
 }
 
 /// A ping of the keepalive, and what it told.
@@ -153,18 +184,55 @@ struct Probe {
     round_trip: Option<Duration>,
 }
 
-/// A control frame that wants something from the sending half.
-#[derive(Debug)]
-pub enum Signal {
-    /// It is answered with a pong of the same payload.
-    Ping(ControlPayload),
-    /// Perhaps the answer to a ping of ours.
-    Pong(ControlPayload),
-}
-
 impl WebSocketSender {
+    #[inline]
     pub(super) fn message(&mut self, message: Message, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
+        if let Some(in_parts) = &mut self.in_parts {
+            let len = message.len();
+            in_parts.wait(Waiting::Message(message), len);
+            return Ok(());
+        }
         Ok(self.sender.message(message, &mut To(out))?)
+    }
+
+    /// Begins a message in parts.
+    pub(super) fn begin(&mut self, text: bool) -> Result<(), wsrv_core::SendError> {
+        if self.in_parts.is_some() {
+            return Err(wsrv_core::SendError::Invalid("another message is being sent in parts"));
+        }
+        let parts = if text { self.sender.begin_text()? } else { self.sender.begin_binary()? };
+        self.in_parts = Some(Box::new(InParts { message: parts.suspend(), waiting: Vec::new(), bytes: 0 }));
+        Ok(())
+    }
+
+    /// Sends a part of the message that was begun; behind the last, the messages that have waited.
+    pub(super) fn part(&mut self, bytes: &[u8], last: bool, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
+        let in_parts = self.in_parts.as_mut().ok_or(wsrv_core::SendError::Closed)?;
+        let mut parts = self.sender.resume(in_parts.message);
+        let sent = match last {
+            true => parts.finish(bytes, &mut To(out)),
+            false => parts.part(bytes, &mut To(out)).map(|()| in_parts.message = parts.suspend()),
+        };
+        let none_sent = !in_parts.message.has_begun();
+        if (last && sent.is_ok()) || none_sent {
+            let waiting = self.in_parts.take().map(|in_parts| in_parts.waiting);
+            for message in waiting.into_iter().flatten() {
+                match message {
+                    Waiting::Message(message) => self.sender.message(message, &mut To(out))?,
+                    Waiting::Prepared(frame) => self.sender.prepared(&frame, &mut To(out))?,
+                }
+            }
+        }
+        Ok(sent?)
+    }
+
+    /// Has pings and pongs told from now on.
+    pub(super) fn watch(&mut self) -> broadcast::Receiver<ControlFrame> {
+        self.watchers.get_or_insert_with(|| broadcast::Sender::new(control::KEPT)).subscribe()
+    }
+
+    pub(super) fn set_max_frame(&mut self, bytes: usize) {
+        self.sender.set_max_frame(bytes);
     }
 
     pub(super) fn ping(&mut self, payload: &[u8], out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
@@ -182,7 +250,11 @@ impl WebSocketSender {
 
 // The driver never asks for anything after `close`, so the sender has nothing to refuse.
 impl Transmit<WebSocket> for WebSocketSender {
+    #[inline]
     fn prepared(&mut self, frame: &PreparedFrame, out: &mut Out<'_>) {
+        if let Some(in_parts) = &mut self.in_parts {
+            return in_parts.wait(Waiting::Prepared(frame.clone()), frame.as_bytes().len());
+        }
         let _ = self.sender.prepared(frame, &mut To(out));
     }
 
@@ -192,12 +264,22 @@ impl Transmit<WebSocket> for WebSocketSender {
         self.sender.ping(&number.to_be_bytes(), &mut To(out)).is_ok()
     }
 
-    fn answer(&mut self, signal: Signal, out: &mut Out<'_>) {
-        match signal {
-            Signal::Ping(payload) => {
+    fn held_back(&self) -> usize {
+        self.in_parts.as_ref().map_or(0, |in_parts| in_parts.bytes)
+    }
+
+    fn answer(&mut self, frame: ControlFrame, out: &mut Out<'_>) {
+        if let Some(watchers) = &self.watchers
+            && watchers.send(frame.clone()).is_err()
+        {
+            // The last of them has gone.
+            self.watchers = None;
+        }
+        match frame {
+            ControlFrame::Ping(payload) => {
                 let _ = self.sender.pong(&payload, &mut To(out));
             }
-            Signal::Pong(payload) => {
+            ControlFrame::Pong(payload) => {
                 let probe = self.probe.as_mut().filter(|probe| probe.open && *payload == probe.number.to_be_bytes());
                 if let Some(probe) = probe {
                     probe.open = false;
@@ -209,6 +291,7 @@ impl Transmit<WebSocket> for WebSocketSender {
 
     /// Waits for the peer's close frame (RFC 6455 §7.1.2).
     fn close(&mut self, close: &CloseFrame, out: &mut Out<'_>) -> bool {
+        self.in_parts = None;
         let frame = Some(close).filter(|close| close.code != CloseCode::NO_STATUS);
         // Somebody may have made a frame by hand that cannot be sent; a plain goodbye is better than none.
         self.sender
@@ -236,6 +319,15 @@ impl From<SendError> for wsrv_core::SendError {
             SendError::Closed => Self::Closed,
             SendError::ControlTooLong => Self::Invalid("a control frame cannot carry more than 125 bytes"),
             SendError::InvalidCloseCode => Self::Invalid("this close code must not be sent"),
+        }
+    }
+}
+
+impl From<PartError> for wsrv_core::SendError {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Closed => Self::Closed,
+            PartError::InvalidUtf8 => Self::Invalid("the text is not UTF-8"),
         }
     }
 }

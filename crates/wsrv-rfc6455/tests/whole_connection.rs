@@ -1,0 +1,274 @@
+//! What a `WebSocketConnection` can do besides sending and receiving whole messages. The peer is its raw bytes.
+#![cfg(feature = "connection")]
+
+use bytes::BytesMut;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Group, Handler, Limits, Reason, SendError};
+use wsrv_rfc6455::connection::{ControlFrame, WebSocket, WebSocketConnection};
+use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+use wsrv_rfc6455::{CloseCode, CloseFrame, Message};
+
+/// Keeps what arrives.
+#[derive(Default)]
+struct Kept {
+    conn: Mutex<Option<WebSocketConnection>>,
+    messages: Mutex<Vec<Message>>,
+}
+
+impl Handler<WebSocketConnection> for Kept {
+    type State = ();
+    async fn on_open(&self, conn: &WebSocketConnection) -> Result<(), Error> {
+        *self.conn.lock().unwrap() = Some(conn.clone());
+        Ok(())
+    }
+    async fn on_message(&self, _: &WebSocketConnection, _: &mut (), message: Message) -> Result<(), Error> {
+        self.messages.lock().unwrap().push(message);
+        Ok(())
+    }
+}
+
+struct Open {
+    peer: DuplexStream,
+    conn: WebSocketConnection,
+    handler: Arc<Kept>,
+    task: JoinHandle<Closed>,
+}
+
+impl Open {
+    async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
+        let (peer, stream) = duplex(1 << 20);
+        let mut head = BytesMut::from("GET /path HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = HeadReader::new(HeadLimits::default()).read(&mut head).unwrap().unwrap();
+        let handler = Arc::new(Kept::default());
+        let driver = Driver::io(stream, WebSocket::server(head)).limits(Arc::new(limits));
+        let task = tokio::spawn(driver.run(handler.clone()));
+        sleep(Duration::from_millis(1)).await;
+        let conn = handler.conn.lock().unwrap().clone().unwrap();
+        Open { peer, conn, handler, task }
+    }
+
+    /// The peer reads exactly these bytes.
+    async fn reads(&mut self, expected: &[u8]) {
+        let mut read = vec![0; expected.len()];
+        let result = timeout(Duration::from_secs(10), self.peer.read_exact(&mut read)).await;
+        assert!(result.is_ok_and(|read| read.is_ok()), "not {expected:?} but {read:?}");
+        assert_eq!(read, expected);
+    }
+
+    /// There is nothing for the peer to read.
+    async fn reads_nothing(&mut self) {
+        let read = timeout(Duration::from_millis(20), self.peer.read_u8()).await;
+        assert!(read.is_err(), "{read:?}");
+    }
+
+    async fn writes(&mut self, first: u8, payload: &[u8]) {
+        // A masking key of zeros changes nothing.
+        let frame = [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat();
+        self.peer.write_all(&frame).await.unwrap();
+    }
+
+    async fn ends(self) -> Closed {
+        drop(self.peer);
+        timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap()
+    }
+}
+
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    [&[0x88, 2 + reason.len() as u8][..], &code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_parts_lets_pings_pass_and_messages_wait() {
+    let mut open = Open::new().await;
+    let room = Group::new();
+    let _member = room.join(&open.conn);
+    let mut writer = open.conn.begin_text();
+    open.conn.try_send("first").unwrap();
+    open.reads(b"\x81\x05first").await;
+    writer.part("").await.unwrap();
+    writer.part("gr\u{f6}".as_bytes().split_last().unwrap().1).await.unwrap();
+    open.reads(b"\x01\x03gr\xc3").await;
+    open.conn.try_send("one").unwrap();
+    room.send("two");
+    open.conn.send(vec![3]).await.unwrap();
+    open.conn.ping(b"p").unwrap();
+    open.reads(b"\x89\x01p").await;
+    open.writes(0x89, b"q").await;
+    open.reads(b"\x8a\x01q").await;
+    open.reads_nothing().await;
+    assert!(open.conn.link().queued() >= 7);
+    writer.finish(b"\xb6\xc3\x9fer").await.unwrap();
+    open.reads(b"\x80\x05\xb6\xc3\x9fer\x81\x03one\x81\x03two\x82\x01\x03").await;
+    assert_eq!(open.conn.link().queued(), 0);
+    open.conn.begin_binary().finish([1, 2]).await.unwrap();
+    open.reads(b"\x82\x02\x01\x02").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_wait_for_another_ones_end_are_bounded() {
+    let open = Open::with(Limits::default().with_outbox(100_000)).await;
+    let mut writer = open.conn.begin_binary();
+    writer.part([1]).await.unwrap();
+    let sent = (0..).take_while(|_| open.conn.try_send(vec![0; 1000]).is_ok()).count();
+    assert!((90..=100).contains(&sent), "{sent}");
+    let closed = open.ends().await;
+    assert_eq!((closed.by, closed.reason), (ClosedBy::SlowPeer, Reason::Policy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_left_unfinished_closes_the_connection() {
+    let mut open = Open::new().await;
+    let mut writer = open.conn.begin_binary();
+    writer.part([1]).await.unwrap();
+    open.conn.try_send("never sent").unwrap();
+    drop(writer);
+    open.reads(b"\x02\x01\x01").await;
+    open.reads(&close(1011, "a message was left unfinished")).await;
+    assert_eq!(open.ends().await.by, ClosedBy::Local);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_a_part_never_was() {
+    let mut open = Open::new().await;
+    drop(open.conn.begin_binary());
+    let mut writer = open.conn.begin_text();
+    assert!(matches!(writer.part(b"\xff").await, Err(SendError::Invalid(_))));
+    open.conn.try_send("passes").unwrap();
+    open.reads(b"\x81\x06passes").await;
+    // Of two, one has to wait.
+    let mut other = open.conn.begin_binary();
+    other.part([1]).await.unwrap();
+    assert!(matches!(writer.part("a").await, Err(SendError::Invalid(_))));
+    other.finish([2]).await.unwrap();
+    writer.part("a").await.unwrap();
+    assert!(matches!(writer.finish(b"\xff").await, Err(SendError::Invalid(_))));
+    open.reads(b"\x02\x01\x01\x80\x01\x02\x01\x01a").await;
+    open.reads(&close(1011, "a message was left unfinished")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_waits_for_room_and_is_dropped_was_not_sent() {
+    let mut open = Open::with(Limits::default().with_outbox(0)).await;
+    let mut writer = open.conn.begin_binary();
+    assert!(poll_once(writer.part([1])).is_pending());
+    open.conn.set_limits(Limits::default());
+    writer.part([2]).await.unwrap();
+    open.conn.set_limits(Limits::default().with_outbox(0));
+    assert!(poll_once(writer.part([3])).is_pending());
+    open.conn.set_limits(Limits::default());
+    writer.finish([4]).await.unwrap();
+    open.reads(b"\x02\x01\x02\x80\x01\x04").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_and_pongs_are_told_to_those_who_ask() {
+    let mut open = Open::new().await;
+    let mut frames = open.conn.control_frames();
+    open.writes(0x89, b"one").await;
+    open.writes(0x8a, b"two").await;
+    let next = frames.recv().await;
+    assert!(matches!(next, Some(ControlFrame::Ping(payload)) if *payload == *b"one"));
+    // Dropped before it is ready, nothing is lost.
+    drop(Box::pin(frames.recv()));
+    assert!(matches!(frames.recv().await, Some(ControlFrame::Pong(payload)) if *payload == *b"two"));
+    open.reads(b"\x8a\x03one").await;
+    // Whoever looks too seldom gets the latest.
+    for n in 0..100 {
+        open.writes(0x8a, &[n]).await;
+    }
+    sleep(Duration::from_millis(1)).await;
+    for n in 84..100 {
+        assert!(matches!(frames.recv().await, Some(ControlFrame::Pong(payload)) if *payload == [n]));
+    }
+    assert!(poll_once(frames.recv()).is_pending());
+    open.ends().await;
+    assert_eq!(frames.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_message_is_followed_by_the_close() {
+    let mut open = Open::new().await;
+    assert!(matches!(open.conn.close_after("never", CloseCode::NO_STATUS), Err(SendError::Invalid(_))));
+    assert!(open.conn.is_open());
+    open.conn.close_after("bye", CloseCode::RESTART).unwrap();
+    open.reads(b"\x81\x03bye").await;
+    open.reads(&close(1012, "")).await;
+    open.writes(0x88, &1012u16.to_be_bytes()).await;
+    let closed = timeout(Duration::from_secs(10), open.task).await.unwrap().unwrap();
+    assert_eq!((closed.reason, closed.clean), (Reason::Restart, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_our_close_frame_messages_still_arrive_until_the_peers() {
+    let mut open = Open::new().await;
+    open.conn.link().close_write(CloseFrame::new(CloseCode::NORMAL, "that is all"));
+    open.reads(&close(1000, "that is all")).await;
+    assert!(open.conn.is_readable() && !open.conn.is_writable());
+    open.writes(0x81, b"still here").await;
+    // Nothing may follow the close frame, not even a pong.
+    open.writes(0x89, b"?").await;
+    open.writes(0x81, b"last").await;
+    open.reads_nothing().await;
+    assert_eq!(*open.handler.messages.lock().unwrap(), [Message::from("still here"), Message::from("last")]);
+    open.writes(0x88, &1000u16.to_be_bytes()).await;
+    let closed = timeout(Duration::from_secs(10), open.task).await.unwrap().unwrap();
+    assert_eq!((closed.by, closed.reason, closed.clean), (ClosedBy::Local, Reason::Done, true));
+    let mut rest = Vec::new();
+    open.peer.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_listen_drops_messages_and_answers_pings() {
+    let mut open = Open::new().await;
+    open.conn.close_read();
+    open.writes(0x81, b"unheard").await;
+    open.writes(0x89, b"?").await;
+    open.reads(b"\x8a\x01?").await;
+    open.conn.try_send("news").unwrap();
+    open.reads(b"\x81\x04news").await;
+    open.writes(0x88, &1001u16.to_be_bytes()).await;
+    open.reads(&close(1001, "")).await;
+    assert!(open.handler.messages.lock().unwrap().is_empty());
+    assert_eq!(open.ends().await.by, ClosedBy::Peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frame_sizes_and_message_limits_can_be_changed_while_the_connection_runs() {
+    let mut open = Open::new().await;
+    open.conn.set_max_frame(2);
+    open.conn.try_send("abc").unwrap();
+    open.reads(b"\x01\x02ab\x80\x01c").await;
+    open.conn.set_message_limits(wsrv_rfc6455::Limits::default().with_max_message(3));
+    open.writes(0x81, b"abc").await;
+    open.writes(0x81, b"abcd").await;
+    open.reads(&[0x88]).await;
+    assert_eq!(open.handler.messages.lock().unwrap().len(), 1);
+    assert_eq!(open.ends().await.reason, Reason::TooBig);
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_shows_what_every_layer_knows() {
+    let open = Open::new().await;
+    open.conn.attributes().set(String::from("secret"));
+    let shown = format!("{:?}", open.conn);
+    for part in ["WebSocketConnection", "/path", "alloc::string::String", "remote: unknown", "readable: true"] {
+        assert!(shown.contains(part), "no {part} in {shown}");
+    }
+    assert!(!shown.contains("secret"), "{shown}");
+}
