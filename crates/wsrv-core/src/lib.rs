@@ -79,6 +79,6 @@ pub use link::Link;
 pub use listener::{Accepted, Listener};
 pub use outbox::Out;
 pub use places::{NoPlace, Place, Places};
-pub use pull::{FromFn, Running, Socket, from_fn};
+pub use pull::{FromFn, Running, Socket, SocketSink, SocketStream, from_fn};
 pub use stream::Io;
 pub use wire::{Receive, Received, Transmit, Wire};

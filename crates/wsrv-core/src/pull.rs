@@ -50,34 +50,43 @@ impl<F> fmt::Debug for FromFn<F> {
     }
 }
 
-/// A connection whose messages are pulled. It dereferences to the connection, with all that can send and close; clone
-/// that to send from elsewhere at the same time, without a lock.
+/// A connection whose messages are pulled. It dereferences to the connection, with all that can send and close.
 ///
 /// Also a [`Stream`] of the messages, and a [`Sink`] of what a [`Group`](crate::Group) of such connections takes. The
 /// sink is ready when there is room; it has nothing to flush, because the driver writes by itself, and closing it asks
 /// for the connection to be closed.
+///
+/// To send from elsewhere at the same time, clone the [connection](Self::connection); or [`split`](Self::split) the
+/// socket. Neither needs a lock.
+#[derive(Debug)]
 pub struct Socket<C: Connection> {
-    conn: C,
-    messages: mpsc::Receiver<C::Incoming>,
-    /// The wait for room of the sink, while there is one.
-    room: Option<Room>,
+    sink: SocketSink<C>,
+    stream: SocketStream<C>,
 }
 
-type Room = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
-
 impl<C: Connection> Socket<C> {
+    fn new(conn: C, messages: mpsc::Receiver<C::Incoming>) -> Self {
+        Socket { sink: SocketSink { conn, room: None }, stream: SocketStream { messages } }
+    }
+
     /// The next message; `None` when the connection ends. Messages that came before the end come before the `None`.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it is ready, no message is lost.
     pub async fn recv(&mut self) -> Option<C::Incoming> {
-        self.messages.recv().await
+        self.stream.recv().await
     }
 
     /// The connection.
     pub fn connection(&self) -> &C {
-        &self.conn
+        &self.sink.conn
+    }
+
+    /// The two halves, for two tasks. They share no lock: the sending half is the connection, the receiving half the
+    /// messages that the driver hands over.
+    pub fn split(self) -> (SocketSink<C>, SocketStream<C>) {
+        (self.sink, self.stream)
     }
 }
 
@@ -85,20 +94,55 @@ impl<C: Connection> Deref for Socket<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        &self.conn
+        &self.sink.conn
     }
 }
-
-impl<C: Connection + fmt::Debug> fmt::Debug for Socket<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Socket").field(&self.conn).finish()
-    }
-}
-
-// Nothing in a socket is pinned in place.
-impl<C: Connection> Unpin for Socket<C> {}
 
 impl<C: Connection> Stream for Socket<C> {
+    type Item = C::Incoming;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<C::Incoming>> {
+        Pin::new(&mut self.stream).poll_next(cx)
+    }
+}
+
+impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sink).poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: C::Outgoing) -> Result<(), SendError> {
+        Pin::new(&mut self.sink).start_send(message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sink).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Pin::new(&mut self.sink).poll_close(cx)
+    }
+}
+
+/// The receiving half of a [`Socket`].
+pub struct SocketStream<C: Connection> {
+    messages: mpsc::Receiver<C::Incoming>,
+}
+
+impl<C: Connection> SocketStream<C> {
+    /// The next message, as [`Socket::recv`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, no message is lost.
+    pub async fn recv(&mut self) -> Option<C::Incoming> {
+        self.messages.recv().await
+    }
+}
+
+impl<C: Connection> Stream for SocketStream<C> {
     type Item = C::Incoming;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<C::Incoming>> {
@@ -106,7 +150,33 @@ impl<C: Connection> Stream for Socket<C> {
     }
 }
 
-impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
+impl<C: Connection> fmt::Debug for SocketStream<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SocketStream")
+    }
+}
+
+/// The sending half of a [`Socket`]. It dereferences to the connection.
+pub struct SocketSink<C: Connection> {
+    conn: C,
+    /// The wait for room, while there is one.
+    room: Option<Room>,
+}
+
+type Room = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+
+// Nothing in a socket is pinned in place.
+impl<C: Connection> Unpin for SocketSink<C> {}
+
+impl<C: Connection> Deref for SocketSink<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.conn
+    }
+}
+
+impl<C: Connection> Sink<C::Outgoing> for SocketSink<C> {
     type Error = SendError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -132,6 +202,12 @@ impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.conn.close(Reason::Done);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: Connection> fmt::Debug for SocketSink<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SocketSink").field(&self.conn.id()).finish()
     }
 }
 
@@ -178,7 +254,7 @@ where
 
     async fn on_open(&self, conn: &C) -> Result<Running<C, Fut>, Error> {
         let (messages, receiver) = mpsc::channel(1);
-        let future = (self.0)(Socket { conn: conn.clone(), messages: receiver, room: None });
+        let future = (self.0)(Socket::new(conn.clone(), receiver));
         Ok(Running { messages, future: Box::pin(future), done: false })
     }
 

@@ -155,3 +155,39 @@ async fn a_function_that_does_not_pull_is_not_read_to() {
     }
     task.abort();
 }
+
+#[tokio::test]
+async fn the_halves_work_in_two_tasks() {
+    let (peer, task) = start(serve(|socket| async move {
+        let (sink, mut stream) = socket.split();
+        let sender = tokio::spawn(async move {
+            for n in 0..1000 {
+                sink.send(n.to_string()).await?;
+            }
+            Ok::<_, wsrv_core::SendError>(sink)
+        });
+        let mut received = 0;
+        while received < 1000 {
+            received += usize::from(stream.recv().await.is_some());
+        }
+        sender.await??.send("done").await?;
+        Ok(())
+    }));
+    let (read, mut write) = tokio::io::split(peer.into_inner());
+    let writer = async move {
+        for n in 0..1000 {
+            write.write_all(format!("{n}\n").as_bytes()).await.unwrap();
+        }
+        write
+    };
+    let reader = async move {
+        let mut read = BufReader::new(read);
+        for n in 0..1000 {
+            assert_eq!(line(&mut read).await, n.to_string());
+        }
+        assert_eq!(line(&mut read).await, "done");
+        assert_eq!(line(&mut read).await, "");
+    };
+    soon(async { tokio::join!(writer, reader) }).await;
+    assert_eq!(soon(task).await.unwrap().by, ClosedBy::Local);
+}

@@ -241,6 +241,24 @@ async fn a_peer_that_talks_to_a_busy_handler_is_read_ahead_a_little_only() {
     assert!((4 * 50..=4 * 51 + 3 * 64).contains(&taken), "{taken} bytes were taken");
 }
 
+#[tokio::test]
+async fn large_messages_are_read_ahead_by_their_size_not_their_number() {
+    let handler = Arc::new(Obedient::default());
+    let (mut peer, stream) = tokio::io::duplex(64);
+    let limits = Limits::default().with_backlog(1_000_000);
+    tokio::spawn(Driver::io(stream, Lines::new(100)).limits(Arc::new(limits)).run(handler.clone()));
+    peer.write_all(b"hang\n").await.unwrap();
+    let lines = [&[b'x'; 63][..], b"\n"].concat().repeat(10_000);
+    let mut taken = 0;
+    while let Ok(written) = tokio::time::timeout(Duration::from_millis(200), peer.write(&lines[taken..])).await {
+        taken += written.unwrap();
+        assert!(taken < lines.len(), "read ahead without end");
+    }
+    // The bound counts lines without their ends. Beyond it: what one read brings, and what the pipe holds.
+    let bound = 64 * 1024 / 63 * 64;
+    assert!((bound..=bound + 4 * 64).contains(&taken), "{taken} bytes were taken");
+}
+
 /// Counts writes; can withhold the flush.
 struct Counting {
     inner: DuplexStream,

@@ -460,3 +460,14 @@ async fn a_cut_does_not_wait_for_a_stream_that_does_not_end() {
     soon(task).await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(500));
 }
+
+#[tokio::test]
+async fn small_messages_do_not_wait_in_the_system_for_more() {
+    let (_peer, stream) = tcp().await;
+    let stream = stream.into_std().unwrap();
+    // The same socket, seen by a second descriptor.
+    let same = stream.try_clone().unwrap();
+    assert!(!same.nodelay().unwrap());
+    let _driver = Driver::tcp(TcpStream::from_std(stream).unwrap(), Lines::new(10));
+    assert!(same.nodelay().unwrap());
+}
