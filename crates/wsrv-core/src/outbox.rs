@@ -26,8 +26,24 @@ pub struct Out<'a> {
 
 impl Out<'_> {
     /// Appends a copy of `bytes`.
+    #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.queue.tail().extend_from_slice(bytes);
+    }
+
+    /// Appends a short copy of `head`, and `bytes` behind it as by [`put_bytes`](Self::put_bytes).
+    #[inline]
+    pub fn put(&mut self, head: &[u8], bytes: Bytes) {
+        let tail = self.queue.tail();
+        if bytes.len() < SHARED {
+            // Room for both is made at once.
+            tail.reserve(head.len() + bytes.len());
+            tail.extend_from_slice(head);
+            tail.extend_from_slice(&bytes);
+        } else {
+            tail.extend_from_slice(head);
+            self.queue.push(bytes);
+        }
     }
 
     /// Appends `bytes`, without copying them if they are large. They are dropped under the outbox's lock once they are
@@ -52,6 +68,7 @@ impl Queue {
         self.pieces_len + self.tail.len()
     }
 
+    #[inline]
     fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() == 0 {
             self.tail = buffers::take_write();

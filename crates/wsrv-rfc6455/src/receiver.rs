@@ -88,11 +88,9 @@ impl Receiver {
             buffer.advance(size.min(buffer.len()));
         }
         self.ready = Ready::Nothing;
-        let next = if let State::Header = self.state { self.frame(buffer) } else { Ok(Next::Again) };
-        match next {
-            // A small whole message, the common case, is found right here.
-            Ok(Next::Message(found)) => Ok(Received::Message(found)),
-            next => self.settle(next, buffer),
+        match self.common(buffer) {
+            Some(found) => Ok(Received::Message(found)),
+            None => self.settle(Ok(Next::Again), buffer),
         }
     }
 
@@ -108,12 +106,12 @@ impl Receiver {
     pub fn take(&mut self, found: Found, buffer: &mut BytesMut) -> Message {
         let payload = match mem::take(&mut self.ready) {
             Ready::Buffered(size) if size == found.offset() + found.len() => {
-                buffer.advance(found.offset());
                 if found.len() >= SHARE_FROM {
+                    buffer.advance(found.offset());
                     buffer.split_to(found.len()).freeze()
                 } else {
-                    let payload = Bytes::copy_from_slice(&buffer[..found.len()]);
-                    buffer.advance(found.len());
+                    let payload = Bytes::copy_from_slice(&buffer[found.offset()..size]);
+                    buffer.advance(size);
                     payload
                 }
             }
@@ -172,6 +170,10 @@ struct Control {
     len: usize,
 }
 
+/// The first byte of a message in one frame.
+const TEXT: u8 = FIN | OpCode::Text.as_u8();
+const BINARY: u8 = FIN | OpCode::Binary.as_u8();
+
 enum State {
     /// A header comes next.
     Header,
@@ -208,6 +210,40 @@ impl fmt::Debug for Receiver {
 }
 
 impl Receiver {
+    /// The common case, without detours: a whole message of less than 64 KiB, all of it in the buffer and nothing wrong
+    /// with it. Everything else is left as it is, for [`frame`](Self::frame) to judge.
+    #[inline(always)]
+    fn common(&mut self, buffer: &mut BytesMut) -> Option<Found> {
+        let (State::Header, None) = (&self.state, &self.fragments) else { return None };
+        let &[first @ (TEXT | BINARY), second, ..] = &**buffer else { return None };
+        let text = first == TEXT;
+        // With the wrong mask bit, this is above 127.
+        let (len, size) = match if self.masking == 0 { second } else { second ^ MASK } {
+            len @ ..=125 => (usize::from(len), 2),
+            126 => match buffer.get(2..4)? {
+                &[high, low] if high > 0 || low > 125 => (usize::from(u16::from_be_bytes([high, low])), 4),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if len > self.limits.max_frame || len > self.limits.max_message {
+            return None;
+        }
+        let offset = size + self.masking;
+        let frame = buffer.get_mut(size..offset + len)?;
+        let (key, payload) = match frame.split_first_chunk_mut() {
+            Some((key, payload)) if self.masking != 0 => (*key, payload),
+            _ => (mask::NONE, frame),
+        };
+        mask::apply(payload, key, 0);
+        if text && !utf8::is_valid(payload) {
+            mask::apply(payload, key, 0);
+            return None;
+        }
+        self.ready = Ready::Buffered(offset + len);
+        Some(Found::new(text, offset, len))
+    }
+
     /// Bytes of the shortest frame: two and the masking key.
     #[inline]
     const fn shortest(&self) -> usize {
@@ -270,7 +306,7 @@ impl Receiver {
 
     /// A frame begins. The rules are checked in the order of the bytes, so every way to cut the input gives the same
     /// error.
-    #[inline(always)]
+    #[inline]
     fn frame(&mut self, buffer: &mut BytesMut) -> Result<Next, ProtocolError> {
         let Some(&first) = buffer.first() else { return Ok(Next::Incomplete(self.shortest())) };
         let opcode = self.admit_first(first)?;

@@ -21,6 +21,13 @@ pub trait Output {
     fn put_bytes(&mut self, bytes: Bytes) {
         self.put_slice(&bytes);
     }
+
+    /// Appends a copy of a frame's header, and its payload as by [`put_bytes`](Self::put_bytes). A queue may make room
+    /// for both at once.
+    fn put_frame(&mut self, header: &[u8], payload: Bytes) {
+        self.put_slice(header);
+        self.put_bytes(payload);
+    }
 }
 
 impl Output for BytesMut {
@@ -44,6 +51,10 @@ impl<O: Output + ?Sized> Output for &mut O {
 
     fn put_bytes(&mut self, bytes: Bytes) {
         (**self).put_bytes(bytes);
+    }
+
+    fn put_frame(&mut self, header: &[u8], payload: Bytes) {
+        (**self).put_frame(header, payload);
     }
 }
 
@@ -260,12 +271,14 @@ impl Sender {
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         let mask = self.key()?;
-        Header { mask, ..header }.encode(out);
+        let (head, len) = Header { mask, ..header }.to_array();
         self.unfinished = !header.fin;
         match payload {
-            Payload::Slice(bytes) => put(bytes, mask, 0, out),
-            Payload::Shared(bytes) if mask.is_some() => put(&bytes, mask, 0, out),
-            Payload::Shared(bytes) => out.put_bytes(bytes),
+            Payload::Shared(bytes) if mask.is_none() => out.put_frame(&head[..len], bytes),
+            payload => {
+                out.put_slice(&head[..len]);
+                put(payload.as_slice(), mask, 0, out);
+            }
         }
         Ok(())
     }

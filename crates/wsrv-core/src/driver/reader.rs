@@ -185,8 +185,14 @@ impl<W: Wire> Reader<W> {
 
     /// Looks into the outbox if somebody has put something there for the driver. False: it is too full to go on; the
     /// task is woken when there is room.
+    #[inline]
     fn may_go_on(&mut self) -> bool {
-        if !self.shared.attention.load(Ordering::Acquire) || self.notice_cut() {
+        !self.shared.attention.load(Ordering::Acquire) || self.attend()
+    }
+
+    #[inline(never)]
+    fn attend(&mut self) -> bool {
+        if self.notice_cut() {
             return true;
         }
         if self.has_ended() {

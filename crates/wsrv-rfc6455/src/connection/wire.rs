@@ -304,12 +304,18 @@ impl Transmit<WebSocket> for WebSocketSender {
 struct To<'a, 'b>(&'a mut Out<'b>);
 
 impl Output for To<'_, '_> {
+    #[inline]
     fn put_slice(&mut self, bytes: &[u8]) {
         self.0.put_slice(bytes);
     }
 
     fn put_bytes(&mut self, bytes: Bytes) {
         self.0.put_bytes(bytes);
+    }
+
+    #[inline]
+    fn put_frame(&mut self, header: &[u8], payload: Bytes) {
+        self.0.put(header, payload);
     }
 }
 
