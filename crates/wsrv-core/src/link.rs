@@ -110,7 +110,7 @@ impl<W: Wire> Shared<W> {
         if outbox.queued() > outbox.limits.outbox_soft {
             self.attention.store(true, Ordering::Release);
         }
-        let batch = batch::current();
+        let batch = if outbox.corked { None } else { batch::current() };
         if !outbox.corked && batch.is_none() {
             return self.flush(outbox);
         }

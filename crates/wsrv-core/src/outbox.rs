@@ -7,7 +7,6 @@ use crate::{ClosedBy, Limits, Wire, buffers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -309,15 +308,17 @@ impl<W: Wire> Outbox<W> {
 
     /// Lets the sending half encode behind all that was sent before.
     pub(crate) fn encode<R>(&mut self, encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> R) -> R {
-        let (sender, mut out) = (&mut self.sender, Out { queue: &mut self.queue });
-        match catch_unwind(AssertUnwindSafe(|| encode(sender, &mut out))) {
-            Ok(result) => result,
-            Err(panic) => {
-                // Half a message may be in the queue, and nothing can be sent behind it.
-                self.fail();
-                resume_unwind(panic)
+        // If the encoder panics, half a message may be in the queue, and nothing can be sent behind it.
+        struct FailUnlessDone<'a, W: Wire>(&'a mut Outbox<W>);
+        impl<W: Wire> Drop for FailUnlessDone<'_, W> {
+            fn drop(&mut self) {
+                self.0.fail();
             }
         }
+        let guard = FailUnlessDone(self);
+        let result = encode(&mut guard.0.sender, &mut Out { queue: &mut guard.0.queue });
+        std::mem::forget(guard);
+        result
     }
 
     /// Encodes the answer to a signal. While the socket is blocked, or the outbox is full enough for the peer not to be
