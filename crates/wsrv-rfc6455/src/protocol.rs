@@ -18,7 +18,17 @@ use crate::{
 /// [`written`](Self::written), and read again until it [`is_finished`](Self::is_finished).
 ///
 /// Memory stays bounded if all output is written before more is read: each ping that was read makes a pong.
-#[cfg_attr(all(feature = "client", feature = "handshake"), doc = include_str!("protocol.md"))]
+/// # Examples
+///
+/// `examples/tokio_server.rs` of this crate is a server on tokio.
+#[cfg_attr(
+    all(feature = "client", feature = "handshake"),
+    doc = concat!(
+        "`examples/blocking_client.rs` is a client on a blocking socket:\n\n```no_run\n",
+        include_str!("../examples/blocking_client.rs"),
+        "```"
+    )
+)]
 ///
 /// # Source
 ///
