@@ -25,7 +25,7 @@ def reads(stream, limits=0, sizes=(3,)):
 # --- frames ---------------------------------------------------------------------
 
 
-def frame(opcode, payload=b"", fin=True, reserved=0, key=KEY, length=None):
+def encoded(opcode, payload=b"", fin=True, reserved=0, key=KEY, length=None):
     length = len(payload) if length is None else length
     first = bytes([fin << 7 | reserved << 4 | opcode])
     mask = 0x80 if key else 0
@@ -40,18 +40,28 @@ def frame(opcode, payload=b"", fin=True, reserved=0, key=KEY, length=None):
     return header + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
 
 
-def fragments(opcode, *parts):
-    last = len(parts) - 1
-    return b"".join(frame(CONTINUATION if at else opcode, part, at == last) for at, part in enumerate(parts))
+def streams(target, key):
+    """The same for both roles: frames with the masking key `key` at a server, without one at a client."""
 
+    def frame(opcode, payload=b"", fin=True, reserved=0, key=key, length=None):
+        return encoded(opcode, payload, fin, reserved, key, length)
 
-def close(code, reason=b""):
-    return frame(CLOSE, code.to_bytes(2, "big") + reason)
+    def fragments(opcode, *parts):
+        last = len(parts) - 1
+        return b"".join(frame(CONTINUATION if at else opcode, part, at == last) for at, part in enumerate(parts))
 
+    def close(code, reason=b""):
+        return frame(CLOSE, code.to_bytes(2, "big") + reason)
 
-def message_stream():
+    def header(length, size):
+        """That of a binary frame, with a length of `size` bytes."""
+        form = {2: 126, 8: 127}[size] | (0x80 if key else 0)
+        return bytes([0x82, form]) + length.to_bytes(size, "big") + (key or b"")
+
+    zeros = key and bytes(4)
+
     def add(name, *frames, **how):
-        seed("message_stream", name, reads(b"".join(frames), **how))
+        seed(target, name, reads(b"".join(frames), **how))
 
     # RFC 6455 §5.7
     add("rfc-masked-hello", b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")
@@ -60,13 +70,13 @@ def message_stream():
     add("rfc-ping-pong", frame(PING, b"Hello"), frame(PONG, b"Hello"))
     for length in (0, 1, 125, 126, 127, 256):
         add(f"length-{length}", frame(BINARY, b"x" * length), frame(TEXT, b"x" * length), sizes=(1, 0, 100))
-    add("length-16383", frame(BINARY, bytes(16_383), key=bytes(4)), sizes=(255,))
-    add("length-16384", frame(BINARY, bytes(16_384), key=bytes(4)), frame(TEXT, b"next"), sizes=(255,))
+    add("length-16383", frame(BINARY, bytes(16_383), key=zeros), sizes=(255,))
+    add("length-16384", frame(BINARY, bytes(16_384), key=zeros), frame(TEXT, b"next"), sizes=(255,))
     add("length-65536-cut-off", frame(BINARY, b"x" * 20, length=65_536))
-    add("length-126-as-64-bits", b"\x82\xff" + (126).to_bytes(8, "big") + KEY + b"x" * 126)
-    add("length-125-as-16-bits", b"\x82\xfe\x00\x7d" + KEY + b"x" * 125)
-    add("length-highest-bit", b"\x82\xff\x80" + bytes(7) + KEY)
-    add("length-63-bits", b"\x82\xff\x7f" + b"\xff" * 7 + KEY, limits=7)
+    add("length-126-as-64-bits", header(126, 8) + b"x" * 126)
+    add("length-125-as-16-bits", header(125, 2) + b"x" * 125)
+    add("length-highest-bit", header(1 << 63, 8))
+    add("length-63-bits", header((1 << 63) - 1, 8), limits=7)
     for reserved in (1, 2, 4):
         add(f"reserved-bit-{reserved}", frame(TEXT, b"a", reserved=reserved))
     for opcode in (3, 7, 11, 15):
@@ -76,6 +86,9 @@ def message_stream():
         add(f"control-{opcode}-125", frame(opcode, b"\x03\xe8" + b"x" * 123), frame(TEXT, b"after"))
         add(f"control-{opcode}-126", frame(opcode, b"\x03\xe8" + b"x" * 124))
     add("ping-unmasked", frame(PING, b"a", key=None))
+    add("ping-masked", frame(PING, b"a", key=KEY))
+    add("wrong-mask-later", fragments(TEXT, b"a", b"b"), frame(TEXT, b"c", fin=False), frame(CONTINUATION, b"d", key=None if key else KEY))
+    add("wrong-mask-unfinished", frame(TEXT, b"a"), b"\x81\x7f" if key else b"\x81\xff")
 
     for code in (0, 999, 1000, 1003, 1004, 1005, 1006, 1007, 1014, 1015, 1016, 2999, 3000, 3999, 4000, 4999, 5000, 65535):
         add(f"close-{code}", close(code, "gr\u00fc\u00df".encode()), sizes=(1,))
@@ -132,7 +145,7 @@ def request_head():
         seed("request_head", name, reads(b"".join(parts), **how))
 
     add("rfc", b"GET /chat HTTP/1.1\r\n" + GOOD + b"Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n")
-    add("frame-behind", head(), frame(TEXT, b"Hello"), sizes=(255,))
+    add("frame-behind", head(), encoded(TEXT, b"Hello"), sizes=(255,))
     add("two-heads", head(), head(b"GET /2 HTTP/1.0", b"A: b"), b"GE", sizes=(7, 0, 30))
     add("empty-line-before", b"\r\n" + head() + b"\r\n" + head())
     add("two-empty-lines-before", b"\r\n\r\n" + head())
@@ -168,6 +181,69 @@ def request_head():
     add("limits-3-method", b"M" * 20 + b" ", limits=3)
     add("limits-4-nothing", b"\r\nG", limits=4)
     add("limits-5-headers", head(b"GET / HTTP/1.1", *[b"A:"] * 200), limits=5, sizes=(200,))
+
+
+RIGHT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # stands for the key that is right
+SWITCH = b"HTTP/1.1 101 Switching Protocols"
+ANSWER = (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + RIGHT)
+
+
+def answer_head():
+    def add(name, *parts, **how):
+        seed("answer_head", name, reads(b"".join(parts), **how))
+
+    def good(*lines, line=SWITCH):
+        return head(line, *ANSWER, *lines)
+
+    add("rfc", good(b"Sec-WebSocket-Protocol: chat"))
+    add("frame-behind", good(), encoded(TEXT, b"Hello", key=None), sizes=(255,))
+    add("head-behind", good(), good(), sizes=(7, 0, 30))
+    add("interim", head(b"HTTP/1.1 100 Continue"), head(b"HTTP/1.1 103 Early Hints", b"Link: a"), good(), b"\x81\0")
+    add("interim-alone", head(b"HTTP/1.1 199 What"), b"HTTP/1.1 1")
+    add("interim-bad", head(b"HTTP/1.1 100 Continue"), head(b"HTTP/1.1 102 Processing", b"A : b"))
+    for at, line in enumerate((
+        b"HTTP/1.0 101 Odd", b"HTTP/1.1 101", b"HTTP/1.1 101 ", b"HTTP/1.1  101 A", b"HTTP/1.1 101  A", b"HTTP/2 101 A", b"HTTP/1.2 101 A",
+        b"http/1.1 101 A", b"HTTP/1.1 1010 A", b"HTTP/1.1 10 A", b"HTTP/1.1 010 A", b"HTTP/1.1 000 A", b"HTTP/1.1 999 A", b"HTTP/1.1 +10 A",
+        b"HTTP/1.1 101 \xc3\xa9", b"HTTP/1.1 101 \x00", b"HTTP/1.1 101 a\tb", b"HTTP/1.1\t101 A", b" HTTP/1.1 101 A", b"ICY 200 OK", b"",
+        b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 302 Found\r\nLocation: /", b"HTTP/1.1 401 No", b"HTTP/1.1 426 Upgrade Required",
+        b"HTTP/1.1 500 Oh", b"GET /chat HTTP/1.1", b"\x15\x03\x01\x00\x02\x02",
+    )):
+        add(f"status-line-{at}", good(line=line))
+    upgrade, connection, accept = ANSWER
+    for name, lines in {
+        "no-upgrade": (connection, accept), "no-connection": (upgrade, accept), "no-accept": (upgrade, connection),
+        "upgrade-twice": (upgrade, *ANSWER), "connection-twice": (b"Connection: keep-alive", *ANSWER), "accept-twice": (*ANSWER, accept),
+        "upgrade-list": (b"Upgrade: websocket, h2c", connection, accept), "upgrade-cases": (b"UPGRADE:WebSocket", connection, accept),
+        "connection-list": (upgrade, b"Connection: ,keep-alive ,\tUPGRADE,", accept), "connection-part": (upgrade, b"Connection: Upgrades", accept),
+        "accept-blanks": (upgrade, connection, b"Sec-WebSocket-Accept:\t " + RIGHT + b" \t"),
+        "accept-cases": (upgrade, connection, b"sec-websocket-accept: " + RIGHT.lower()),
+        "accept-cut": (upgrade, connection, b"Sec-WebSocket-Accept: " + RIGHT[:-1]),
+        "accept-more": (upgrade, connection, b"Sec-WebSocket-Accept: " + RIGHT + b"="),
+        "accept-empty": (upgrade, connection, b"Sec-WebSocket-Accept:"),
+    }.items():
+        add(name, head(SWITCH, *lines))
+    for at, line in enumerate((b"permessage-deflate", b"", b" ,", b"x; y=\"z\"")):
+        add(f"extension-{at}", good(b"Sec-WebSocket-Extensions: " + line))
+    for at, line in enumerate((b"superchat", b"Chat", b"chat, superchat", b"", b"other", b"chat\r\nSec-WebSocket-Protocol: chat", b"\xe9", b"\tchat ")):
+        add(f"subprotocol-{at}", good(b"Sec-WebSocket-Protocol: " + line))
+    for at, line in enumerate((
+        b"A: b\r\n c", b"A: b\n c: d", b"A: b\rc: d", b"A : b", b": b", b"A", b"A:", b"A:\t b \t", b"A: \xff\x80", b"A: b\x00c", b"A: b\tc",
+        b"Set-Cookie: secret", b"Content-Length: 5",
+    )):
+        add(f"line-{at}", good(line, b"Z: z"))
+    add("empty-line-before", b"\r\n", good())
+    add("known-names", good(*[name + b": a" for name in KNOWN_NAMES.split()]), sizes=(100,))
+    add("end-of-lf", b"HTTP/1.1 101 A\nA: b\n\n")
+    add("end-of-cr", SWITCH + b"\r\n\rX")
+    for over in (0, 1):
+        add(f"limits-1-line-{over}", good(b"A: " + b"a" * (77 + over)), limits=1)
+        add(f"limits-1-status-line-{over}", good(line=b"HTTP/1.1 101 " + b"a" * (67 + over)), limits=1)
+        add(f"limits-1-headers-{over}", good(*[b"A: b"] * (3 + over)), limits=1)
+        add(f"limits-2-size-{over}", head(SWITCH, b"A: " + b"a" * (61 + over)), limits=2)
+    add("limits-2-interim", head(b"HTTP/1.1 100 A", b"A: " + b"a" * 70) * 3, head(SWITCH), limits=2)
+    add("limits-3-version", b"H" * 20 + b" ", limits=3)
+    add("limits-4-nothing", b"\r\nH", limits=4)
+    add("limits-5-headers", good(*[b"A:"] * 200), limits=5, sizes=(200,))
 
 
 def handshake():
@@ -265,5 +341,7 @@ def origin():
             add(f"route-{at}-{host[:1].decode()}", host, target)
 
 
-for target in (message_stream, request_head, handshake, origin):
+streams("message_stream", KEY)
+streams("client_stream", None)
+for target in (request_head, answer_head, handshake, origin):
     target()

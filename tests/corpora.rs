@@ -30,8 +30,18 @@ fn frames_of_the_corpus_mean_the_same_in_all_reads() {
 }
 
 #[test]
+fn frames_of_the_corpus_mean_the_same_to_a_client_in_all_reads() {
+    replay(targets::client_stream, "client_stream");
+}
+
+#[test]
 fn request_heads_of_the_corpus_are_the_same_in_all_reads() {
     replay(targets::request_head, "request_head");
+}
+
+#[test]
+fn answers_of_the_corpus_are_the_same_in_all_reads_and_judged_by_the_rules() {
+    replay(targets::answer_head, "answer_head");
 }
 
 #[test]

@@ -5,13 +5,16 @@
 //! what is kept in `corpus`, on a stable compiler. So nothing in here knows of a fuzzer.
 #![forbid(unsafe_code)]
 
+mod answer_head;
 mod handshake;
+mod heads;
 mod message_stream;
 mod origin;
 mod reads;
 mod request_head;
 
+pub use answer_head::answer_head;
 pub use handshake::handshake;
-pub use message_stream::message_stream;
+pub use message_stream::{client_stream, message_stream};
 pub use origin::origin;
 pub use request_head::request_head;

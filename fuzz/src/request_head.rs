@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use http::{Uri, Version};
 use wsrv_rfc6455::handshake::{HeadError, HeadLimits, HeadReader, RequestHead};
 
+use super::heads::{check_lines, fits, limits, max_size};
 use super::reads::Reads;
 
 /// Request heads are the same however they are cut into reads, keep to the limits, and lose no byte.
@@ -32,20 +33,10 @@ pub fn request_head(data: &[u8]) {
     }
     match end {
         Ok(left) => assert_eq!(left, rest, "what follows a head is left as it is"),
-        Err(error) => check_refusal(limits, rest.strip_prefix(b"\r\n").unwrap_or(rest), error),
-    }
-}
-
-fn limits(choice: usize) -> HeadLimits {
-    let default = HeadLimits::default();
-    let small = |size, line, headers| default.with_max_size(size).with_max_line(line).with_max_headers(headers);
-    match choice % 6 {
-        0 => default,
-        1 => small(300, 80, 6),
-        2 => small(100, 200, 100),
-        3 => small(40, 20, 1),
-        4 => small(0, 0, 0),
-        _ => small(usize::MAX, usize::MAX, usize::MAX),
+        Err(error) => {
+            let refused = rest.strip_prefix(b"\r\n").unwrap_or(rest);
+            assert!(fits(limits, refused, error, HeadError::TargetTooLong), "{error:?} is wrong");
+        }
     }
 }
 
@@ -60,7 +51,7 @@ fn read(limits: HeadLimits, pieces: &[&[u8]]) -> (Vec<RequestHead>, Result<Vec<u
                 Ok(Some(head)) => heads.push(head),
                 Ok(None) => {
                     // Two more for an empty line before the head.
-                    assert!(buffer.len() <= limits.max_size.min(65_535) + 2, "{} bytes wait", buffer.len());
+                    assert!(buffer.len() <= max_size(limits) + 2, "{} bytes wait", buffer.len());
                     break;
                 }
                 Err(error) => {
@@ -76,23 +67,11 @@ fn read(limits: HeadLimits, pieces: &[&[u8]]) -> (Vec<RequestHead>, Result<Vec<u
 
 /// What holds for one head by itself.
 fn check(limits: HeadLimits, head: &RequestHead) {
-    let bytes = head.as_bytes();
-    assert!(bytes.len() <= limits.max_size.min(65_535));
-    let lines = bytes.strip_suffix(b"\r\n\r\n").expect("an empty line ends a head");
-    let lines: Vec<&[u8]> =
-        lines.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
-    for line in &lines {
-        assert!(line.len() <= limits.max_line, "a line has {} bytes", line.len());
-        assert!(!line.is_empty() && !line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
-    }
-    let version = if head.version() == Version::HTTP_11 { "HTTP/1.1" } else { "HTTP/1.0" };
-    assert_eq!(lines[0], format!("{} {} {version}", head.method(), head.target()).as_bytes());
-
     let fields: Vec<(&str, &[u8])> = head.iter().collect();
-    assert!(fields.len() == lines.len() - 1 && fields.len() <= limits.max_headers);
-    for ((name, value), line) in fields.iter().zip(&lines[1..]) {
-        let rest = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
-        assert_eq!(rest.map(<[u8]>::trim_ascii), Some(*value));
+    let first = check_lines(limits, head.as_bytes(), &fields);
+    let version = if head.version() == Version::HTTP_11 { "HTTP/1.1" } else { "HTTP/1.0" };
+    assert_eq!(first, format!("{} {} {version}", head.method(), head.target()).as_bytes());
+    for (name, value) in &fields {
         assert!(head.headers(&name.to_ascii_uppercase()).any(|other| other == *value));
     }
 
@@ -104,21 +83,6 @@ fn check(limits: HeadLimits, head: &RequestHead) {
     }
     check_target(head, &parts.uri);
     let _ = (format!("{head:?}"), head.is_upgrade(), head.header_str("host"));
-}
-
-/// No limit is named that is not exceeded.
-fn check_refusal(limits: HeadLimits, refused: &[u8], error: HeadError) {
-    let lines = || refused.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    match error {
-        HeadError::TargetTooLong => assert!(lines().take(1).any(|line| line.len() > limits.max_line)),
-        HeadError::LineTooLong => assert!(lines().skip(1).any(|line| line.len() > limits.max_line)),
-        HeadError::TooManyHeaders => assert!(lines().skip(1).count() > limits.max_headers),
-        HeadError::TooLarge => {
-            let most = limits.max_size.min(65_535);
-            assert!(refused.len() >= most && !refused[..most].windows(4).any(|bytes| bytes == b"\r\n\r\n"));
-        }
-        _ => assert!(matches!(error.status().as_u16(), 400 | 505)),
-    }
 }
 
 fn check_target(head: &RequestHead, uri: &Uri) {
