@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Version};
 
-use super::lines::{HeaderLines, because, version_of};
+use super::lines::{HeaderLines, because, look_ups, version_of};
 use super::reader::{HeadError, HeadLimits, Scanner};
 
 /// The head of a server's answer.
@@ -34,11 +34,6 @@ impl AnswerHead {
         })
     }
 
-    /// The head as it came, up to and including the empty line that ends it.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.lines.as_bytes()
-    }
-
     /// The status; 101 if the server agrees.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -49,25 +44,7 @@ impl AnswerHead {
         self.version
     }
 
-    /// The value of the first header line of this name, upper or lower case.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers(name).next()
-    }
-
-    /// The value of the first header line of this name, if it is ASCII or other UTF-8.
-    pub fn header_str(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.header(name)?).ok()
-    }
-
-    /// The values of all header lines of this name, upper or lower case, in their order.
-    pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.lines.named(name)
-    }
-
-    /// All header lines in their order: names as they came, values without the blanks around them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter()
-    }
+    look_ups!();
 
     /// The header lines in the type of the `http` crate, freshly made.
     pub fn to_headers(&self) -> HeaderMap {

@@ -189,13 +189,13 @@ impl Expected {
         if head.version() != Version::HTTP_11 {
             return Err(AnswerError::UnsupportedHttpVersion);
         }
-        if !single(head, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        if !head.single("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return Err(AnswerError::NoUpgrade);
         }
         if !tokens::has_element(head.headers("connection"), "upgrade") {
             return Err(AnswerError::NoConnectionUpgrade);
         }
-        if single(head, "sec-websocket-accept") != Some(self.accept_key.as_bytes()) {
+        if head.single("sec-websocket-accept") != Some(self.accept_key.as_bytes()) {
             return Err(AnswerError::WrongAcceptKey);
         }
         // No extension is known here, so none was offered; and an empty list is malformed (§9.1).
@@ -253,13 +253,6 @@ impl AnswerError {
     pub fn refusal(&self) -> Option<&AnswerHead> {
         if let Self::Refused(head) = self { Some(head) } else { None }
     }
-}
-
-/// The one value of a header, unless there is none or several.
-fn single<'h>(head: &'h AnswerHead, name: &str) -> Option<&'h [u8]> {
-    let mut values = head.headers(name);
-    let value = values.next()?;
-    if values.next().is_some() { None } else { Some(value) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use http::{Method, Uri, Version, request};
 
-use super::lines::{HeaderLines, because, position, version_of};
+use super::lines::{HeaderLines, because, look_ups, position, version_of};
 use super::reader::HeadError;
 use super::tokens;
 
@@ -47,11 +47,6 @@ impl RequestHead {
         })
     }
 
-    /// The head as it came, up to and including the empty line that ends it.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.lines.as_bytes()
-    }
-
     /// The method, such as `GET`. Methods are case-sensitive.
     pub fn method(&self) -> &str {
         self.method.as_str()
@@ -85,9 +80,7 @@ impl RequestHead {
         if let (Some(authority), _) = self.split_target() {
             return Some(authority);
         }
-        let mut hosts = self.headers("host");
-        let host = hosts.next()?;
-        if hosts.next().is_some() { None } else { std::str::from_utf8(host).ok() }
+        std::str::from_utf8(self.single("host")?).ok()
     }
 
     /// HTTP/1.1 or HTTP/1.0.
@@ -95,25 +88,7 @@ impl RequestHead {
         self.version
     }
 
-    /// The value of the first header line of this name, upper or lower case.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers(name).next()
-    }
-
-    /// The value of the first header line of this name, if it is ASCII or other UTF-8.
-    pub fn header_str(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.header(name)?).ok()
-    }
-
-    /// The values of all header lines of this name, upper or lower case, in their order.
-    pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.lines.named(name)
-    }
-
-    /// All header lines in their order: names as they came, values without the blanks around them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter()
-    }
+    look_ups!();
 
     /// Whether the request asks to become a WebSocket: `websocket` is among the elements of `Upgrade`. If it may, is
     /// for [`check`](super::check) to say.

@@ -93,6 +93,44 @@ impl fmt::Debug for HeaderLines {
     }
 }
 
+/// What can be asked of every head that keeps its [`HeaderLines`] as `lines`: methods for its `impl`.
+macro_rules! look_ups {
+    () => {
+        /// The head as it came, up to and including the empty line that ends it.
+        pub fn as_bytes(&self) -> &[u8] {
+            self.lines.as_bytes()
+        }
+
+        /// The value of the first header line of this name, upper or lower case.
+        pub fn header(&self, name: &str) -> Option<&[u8]> {
+            self.headers(name).next()
+        }
+
+        /// The value of the first header line of this name, if it is ASCII or other UTF-8.
+        pub fn header_str(&self, name: &str) -> Option<&str> {
+            std::str::from_utf8(self.header(name)?).ok()
+        }
+
+        /// The values of all header lines of this name, upper or lower case, in their order.
+        pub fn headers<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+            self.lines.named(name)
+        }
+
+        /// All header lines in their order: names as they came, values without the blanks around them.
+        pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+            self.lines.iter()
+        }
+
+        /// The one value of a header, unless there is none or several.
+        pub(super) fn single(&self, name: &str) -> Option<&[u8]> {
+            let mut values = self.headers(name);
+            let value = values.next()?;
+            if values.next().is_some() { None } else { Some(value) }
+        }
+    };
+}
+pub(super) use look_ups;
+
 /// What the parser's error means in a head whose first line is `malformed` if nothing else is.
 pub(super) fn because(error: httparse::Error, malformed: HeadError) -> HeadError {
     match error {

@@ -231,15 +231,8 @@ impl HandshakeError {
     }
 }
 
-/// The one value of a header, unless there is none or several.
-fn single<'h>(head: &'h RequestHead, name: &str) -> Option<&'h [u8]> {
-    let mut values = head.headers(name);
-    let value = values.next()?;
-    if values.next().is_some() { None } else { Some(value) }
-}
-
 fn check_host(head: &RequestHead) -> Result<(), HandshakeError> {
-    let host = single(head, "host").ok_or(HandshakeError::HostCount)?;
+    let host = head.single("host").ok_or(HandshakeError::HostCount)?;
     if is_host(host) { Ok(()) } else { Err(HandshakeError::InvalidHost) }
 }
 
@@ -289,7 +282,7 @@ const KEY_FORMAT: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 fn check_key(head: &RequestHead) -> Result<&[u8], HandshakeError> {
-    let key = single(head, "sec-websocket-key").ok_or(HandshakeError::KeyCount)?;
+    let key = head.single("sec-websocket-key").ok_or(HandshakeError::KeyCount)?;
     // Room for what 24 characters could at most hold.
     let mut nonce = [0; 18];
     if key.len() == 24 && KEY_FORMAT.decode_slice(key, &mut nonce) == Ok(16) {
