@@ -126,7 +126,10 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// What a close frame says: a code and a reason for people to read.
+/// What a close frame says: a code and a reason in words.
+///
+/// The reason is for logs and for those who develop. It need not make sense to anybody else, and a client must not show
+/// it to its users (RFC 6455 §5.5.1).
 ///
 /// ```
 /// use wsrv_rfc6455::{CloseCode, CloseFrame};

@@ -514,6 +514,7 @@ mod tests {
             let frames = frames(&out);
             let payloads: Vec<&[u8]> = frames.iter().map(|(_, payload)| payload.as_slice()).collect();
             assert_eq!(payloads, [b"Hello", long.as_bytes(), b"1", b"2", b"\x03\xE8done"]);
+            assert!(frames.iter().all(|(header, _)| header.fin && header.reserved == 0));
             let keys: std::collections::HashSet<_> = frames.iter().map(|(header, _)| header.mask).collect();
             assert_eq!(keys.len(), 5);
         }
@@ -538,6 +539,27 @@ mod tests {
             let frames = frames(&out);
             assert_eq!(frames.iter().map(|(_, payload)| payload.len()).collect::<Vec<_>>(), [2, 2, 1]);
             assert_ne!(frames[0].0.mask, frames[1].0.mask);
+        }
+
+        #[test]
+        fn a_client_must_not_send_what_a_server_must_not() {
+            let (mut sender, mut out) = (Sender::client(), Vec::new());
+            assert_eq!(sender.ping(&[0; 126], &mut out), Err(SendError::ControlTooLong));
+            for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000] {
+                let frame = CloseFrame::from(CloseCode::from(code));
+                assert_eq!(sender.close(Some(&frame), &mut out), Err(SendError::InvalidCloseCode), "{code}");
+            }
+            assert!(out.is_empty());
+            sender.close(None, &mut out).unwrap();
+            assert_eq!(frames(&out)[0].1, b"");
+            let len = out.len();
+            assert_eq!(sender.message("a".into(), &mut out), Err(SendError::Closed));
+            assert_eq!(sender.prepared(&PreparedFrame::new("a"), &mut out), Err(SendError::Closed));
+            assert_eq!(sender.begin_text().map(drop), Err(SendError::Closed));
+            assert_eq!(sender.ping(b"", &mut out), Err(SendError::Closed));
+            assert_eq!(sender.pong(b"", &mut out), Err(SendError::Closed));
+            assert_eq!(sender.close(None, &mut out), Err(SendError::Closed));
+            assert_eq!(out.len(), len);
         }
 
         #[test]

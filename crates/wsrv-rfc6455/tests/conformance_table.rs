@@ -68,6 +68,8 @@ fn every_test_that_the_table_names_exists() {
     for [section, rule, held_by] in rows {
         let names: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty() || held_by.len() > 10, "{section} {rule}: neither a test nor a reason");
+        let (server, client) = (held_by.contains("server: `"), held_by.contains("client: `"));
+        assert_eq!(server, client, "{section} {rule}: a role is missing");
         for name in names {
             assert!(tests.contains(name), "{section} {rule}: there is no test {name}");
         }

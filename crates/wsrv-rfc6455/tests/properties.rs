@@ -3,11 +3,11 @@
 mod common;
 
 use bytes::{Bytes, BytesMut};
-use common::{Event, events, fragments, frame, with_header};
+use common::{Event, events, events_at, fragments, frame, with_header};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wsrv_rfc6455::frame::{Header, OpCode};
-use wsrv_rfc6455::{CloseCode, CloseFrame, Limits, Message, PreparedFrame, Sender, mask};
+use wsrv_rfc6455::{CloseCode, CloseFrame, Limits, Message, PreparedFrame, Receiver, Sender, mask};
 
 fn limits() -> Limits {
     Limits::default().with_max_message(3000).with_max_frame(2000).with_max_fragments(20)
@@ -33,8 +33,8 @@ fn sendable() -> impl Strategy<Value = (Vec<u8>, Event)> {
     ]
 }
 
-/// Bytes that are often nearly right: frames with arbitrary headers, and noise.
-fn soup() -> impl Strategy<Value = Vec<u8>> {
+/// Bytes that are often nearly right: frames with arbitrary headers, as a rule masked or not, and noise.
+fn soup(masked: bool) -> impl Strategy<Value = Vec<u8>> {
     let opcode = prop::sample::select(
         [OpCode::Continuation, OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong].to_vec(),
     );
@@ -45,8 +45,9 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
         Just("€😀".repeat(30).into_bytes()),
         Just(vec![0x03, 0xE8]),
     ];
-    let nearly = (header, payload).prop_map(|((fin, reserved, opcode, key), payload)| {
-        let header = Header { fin, reserved, opcode, mask: Some(key), payload_len: payload.len() as u64 };
+    let nearly = (header, payload).prop_map(move |((fin, reserved, opcode, key), payload)| {
+        let mask = Some(key).filter(|_| masked);
+        let header = Header { fin, reserved, opcode, mask, payload_len: payload.len() as u64 };
         with_header(header, &payload)
     });
     vec(prop_oneof![9 => nearly, 1 => vec(any::<u8>(), 0..40)], 0..8).prop_map(|parts| parts.concat())
@@ -77,12 +78,16 @@ proptest! {
 
     #[test]
     fn any_bytes_give_the_same_events_and_error_however_they_are_cut(
-        bytes in soup(),
+        for_server in soup(true),
+        for_client in soup(false),
         cuts in vec(any::<prop::sample::Index>(), 0..20),
     ) {
-        let at_once = events(limits(), [&bytes[..]]);
-        prop_assert_eq!(&events(limits(), pieces(&bytes, &cuts)), &at_once);
-        prop_assert_eq!(&events(limits(), bytes.chunks(1)), &at_once);
+        for (role, bytes) in [(Receiver::server as fn(Limits) -> Receiver, for_server), (Receiver::client, for_client)] {
+            let events = |pieces: Vec<&[u8]>| events_at(role(limits()), limits(), pieces);
+            let at_once = events(vec![&bytes]);
+            prop_assert_eq!(&events(pieces(&bytes, &cuts)), &at_once);
+            prop_assert_eq!(&events(bytes.chunks(1).collect()), &at_once);
+        }
     }
 
     #[test]
@@ -231,7 +236,7 @@ mod heads {
 #[cfg(feature = "client")]
 mod client {
     use super::*;
-    use wsrv_rfc6455::{Received, Receiver};
+    use wsrv_rfc6455::Received;
 
     /// The messages in these frames, whatever control frames are between.
     fn messages(mut receiver: Receiver, frames: &[u8]) -> Vec<Message> {

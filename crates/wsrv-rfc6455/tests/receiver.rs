@@ -1,4 +1,4 @@
-//! What the receiver accepts, what it refuses, and how early.
+//! What a server's receiver accepts, what it refuses, and how early.
 
 mod common;
 
@@ -366,72 +366,4 @@ fn what_is_needed_is_told_exactly_once_the_header_is_there() {
 fn an_idle_receiver_is_small_and_answers_travel_in_few_words() {
     assert!(size_of::<Receiver>() <= 128, "{}", size_of::<Receiver>());
     assert!(size_of::<Result<Received, ProtocolError>>() <= 48, "{}", size_of::<Result<Received, ProtocolError>>());
-}
-
-/// A frame as a server sends it, `fin` set.
-fn unmasked(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
-    with_header(Header::whole(opcode, payload.len() as u64), payload)
-}
-
-#[test]
-fn a_client_understands_the_sample_frames_of_a_server() {
-    // RFC 6455 §5.7.
-    let binary: Vec<u8> = (0..=255).collect();
-    let input = [
-        &b"\x81\x05Hello\x01\x03Hel\x89\x05Hello\x80\x02lo\x82\x7E\x01\x00"[..],
-        &binary,
-        &unmasked(OpCode::Pong, b"pong"),
-        &unmasked(OpCode::Close, b"\x03\xE8bye"),
-    ]
-    .concat();
-    for size in [1, 2, 3, 7, input.len()] {
-        let (mut receiver, mut buffer) = (Receiver::client(Limits::default()), BytesMut::new());
-        let mut found = Vec::new();
-        for piece in input.chunks(size) {
-            buffer.extend_from_slice(piece);
-            loop {
-                found.push(match receiver.receive(&mut buffer).unwrap() {
-                    Received::Incomplete { needed } => {
-                        assert!(needed > buffer.len());
-                        break;
-                    }
-                    Received::Message(found) => Event::Message(receiver.take(found, &mut buffer)),
-                    Received::Ping(payload) => Event::Ping(payload.to_vec()),
-                    Received::Pong(payload) => Event::Pong(payload.to_vec()),
-                    Received::Close(close) => Event::Close(close),
-                });
-            }
-        }
-        let expected = [
-            text("Hello"),
-            Event::Ping(b"Hello".to_vec()),
-            text("Hello"),
-            self::binary(&binary),
-            Event::Pong(b"pong".to_vec()),
-            Event::Close(Some(CloseFrame::new(CloseCode::NORMAL, "bye"))),
-        ];
-        assert_eq!(found, expected, "{size}");
-    }
-}
-
-#[test]
-fn a_client_refuses_masked_frames_at_the_second_byte() {
-    for opcode in [OpCode::Text, OpCode::Binary, OpCode::Close, OpCode::Ping, OpCode::Pong] {
-        let mut receiver = Receiver::client(Limits::default());
-        let mut buffer = BytesMut::from(&frame(opcode, b"abc")[..1]);
-        assert_eq!(receiver.receive(&mut buffer), Ok(Received::Incomplete { needed: 2 }));
-        buffer.extend_from_slice(&[0x83]);
-        assert_eq!(receiver.receive(&mut buffer), Err(ProtocolError::UnexpectedMask));
-    }
-    assert_eq!(ProtocolError::UnexpectedMask.close_code(), CloseCode::PROTOCOL_ERROR);
-}
-
-#[test]
-fn what_a_client_needs_is_told_without_a_masking_key() {
-    let input = unmasked(OpCode::Binary, &[0; 1000]);
-    let (mut receiver, mut buffer) = (Receiver::client(Limits::default()), BytesMut::new());
-    for (arrived, needed) in [(0, 2), (1, 2), (2, 4), (4, 1004), (500, 1004), (1003, 1004)] {
-        buffer.extend_from_slice(&input[buffer.len()..arrived]);
-        assert_eq!(receiver.receive(&mut buffer), Ok(Received::Incomplete { needed }), "{arrived}");
-    }
 }

@@ -50,9 +50,17 @@ pub(crate) enum Event {
     Error(ProtocolError),
 }
 
-/// Everything a receiver says about input that arrives in these pieces.
+/// Everything a server says about input that arrives in these pieces.
 pub(crate) fn events<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
-    let mut receiver = Receiver::server(limits);
+    events_at(Receiver::server(limits), limits, pieces)
+}
+
+/// Everything this receiver, which has these limits, says about input that arrives in these pieces.
+pub(crate) fn events_at<'a>(
+    mut receiver: Receiver,
+    limits: Limits,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<Event> {
     let mut buffer = BytesMut::new();
     let mut events = Vec::new();
     for piece in pieces {
@@ -91,9 +99,13 @@ pub(crate) fn whole(bytes: &[u8]) -> Vec<Event> {
     events(Limits::default(), [bytes])
 }
 
-/// How many bytes it takes, one at a time, until the receiver finds fault.
+/// How many bytes it takes, one at a time, until a server finds fault.
 pub(crate) fn fault(limits: Limits, bytes: &[u8]) -> Option<(usize, ProtocolError)> {
-    let mut receiver = Receiver::server(limits);
+    fault_at(Receiver::server(limits), bytes)
+}
+
+/// How many bytes it takes, one at a time, until this receiver finds fault.
+pub(crate) fn fault_at(mut receiver: Receiver, bytes: &[u8]) -> Option<(usize, ProtocolError)> {
     let mut buffer = BytesMut::new();
     for (at, &byte) in bytes.iter().enumerate() {
         buffer.extend_from_slice(&[byte]);
