@@ -1,7 +1,8 @@
 //! An echo server on tokio, with a task for each connection.
 //!
 //! `Protocol` has the buffers, answers pings and carries out the closing handshake. What is left are the stream and the
-//! clock: every wait for a peer has an end here, as it must in any server.
+//! clock: every wait for a peer has an end here, as it must in any server. How many connections there may be is not
+//! limited, though it should be on the Internet.
 
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::{CloseCode, CloseFrame, Closed, Event, Limits, Protocol};
 
@@ -28,7 +29,7 @@ async fn main() -> Result<()> {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(async {
                 match serve(stream).await {
-                    Ok(closed) => println!("{:?} closed: {} {}", closed.began, closed.code, closed.reason.as_str()),
+                    Ok(closed) => println!("{:?} closed: {} {:?}", closed.began, closed.code, closed.reason.as_str()),
                     Err(error) => println!("failed: {error}"),
                 }
             })),
@@ -44,6 +45,7 @@ async fn serve(mut stream: TcpStream) -> Result<Closed> {
     let mut server = Protocol::server(Limits::default());
     server.received(&buffer); // frames that came together with the request
 
+    let mut until = None; // when the closing handshake that we have begun must be over
     loop {
         // Events end with `None`, or with a fault; then the output tells the peer about it.
         while let Ok(Some(event)) = server.next() {
@@ -58,21 +60,27 @@ async fn serve(mut stream: TcpStream) -> Result<Closed> {
         if server.is_finished() {
             break;
         }
-        let patience = if server.is_closing() { PATIENCE } else { IDLE };
-        match timeout(patience, stream.read_buf(server.read_buffer())).await.ok().transpose()? {
+        let deadline = until.unwrap_or_else(|| Instant::now() + IDLE);
+        match timeout_at(deadline, stream.read_buf(server.read_buffer())).await.ok().transpose()? {
             Some(1..) => {}
-            None if !server.is_closing() => {
+            None if until.is_none() => {
                 server.close(Some(&CloseFrame::new(CloseCode::NORMAL, "idle"))).map_err(Error::other)?;
+                until = Some(Instant::now() + PATIENCE);
             }
             // The stream has ended, or the peer does not answer our close.
             _ => drop(server.ended()),
         }
     }
 
-    stream.shutdown().await?;
-    // A socket closed with unread input is reset, and our close frame may be lost with it.
-    let _ = timeout(PATIENCE, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+    finish(&mut stream).await?;
     Ok(server.ended().clone())
+}
+
+async fn finish(stream: &mut TcpStream) -> Result<()> {
+    stream.shutdown().await?;
+    // A socket closed with unread input is reset, and what was written last may be lost with it.
+    let _ = timeout(PATIENCE, tokio::io::copy(stream, &mut tokio::io::sink())).await;
+    Ok(())
 }
 
 /// The opening handshake. What follows the request stays in the buffer.
@@ -109,6 +117,6 @@ async fn refuse(
     }
     answer += "\r\n";
     stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
+    finish(stream).await?;
     Err(Error::other(error))
 }

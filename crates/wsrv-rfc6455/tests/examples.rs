@@ -70,7 +70,7 @@ fn the_blocking_client_and_the_tokio_server_talk_and_close_in_good_order() {
         let output = example("blocking_client").args([&server.address, text]).output().expect("the example is built");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{text}\nclosed: 1000 normal closure\n"));
-        assert_eq!(server.line(), "Peer closed: 1000 normal closure");
+        assert_eq!(server.line(), "Peer closed: 1000 normal closure \"\"");
     }
 }
 
@@ -80,6 +80,7 @@ fn the_tokio_server_tells_what_is_wrong_with_a_request_or_a_frame() {
 
     let mut stream = server.connect();
     stream.write_all(REQUEST.replace("Version: 13", "Version: 8").as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
     let answer = String::from_utf8(all(stream)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
     assert!(answer.contains("\r\nsec-websocket-version: 13\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
@@ -91,7 +92,7 @@ fn the_tokio_server_tells_what_is_wrong_with_a_request_or_a_frame() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let answer = all(stream);
     assert!(answer.ends_with(b"\r\n\r\n\x82\x01a\x88\x1E\x03\xEAa client frame is not masked"), "{answer:?}");
-    assert_eq!(server.line(), "Us closed: 1002 protocol error a client frame is not masked");
+    assert_eq!(server.line(), "Us closed: 1002 protocol error \"a client frame is not masked\"");
 }
 
 #[test]
