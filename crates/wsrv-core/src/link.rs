@@ -107,19 +107,19 @@ impl<W: Wire> Shared<W> {
 
     /// After something was encoded: who writes it, and when.
     fn encoded(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
-        if outbox.queued() > outbox.limits.outbox_soft {
-            self.attention.store(true, Ordering::Release);
-        }
         let batch = if outbox.corked { None } else { batch::current() };
-        if !outbox.corked && batch.is_none() {
-            return self.flush(outbox);
-        }
+        let now = !outbox.corked && batch.is_none();
         // A turn ends with a write. A large cork does not wait for it: what a turn may send is bounded by what the
-        // peer takes, not by how long the turn is.
-        if outbox.cork_is_full() {
+        // peer takes, not by how long the turn is. A stream that is not written here makes the driver end its turn.
+        if !now && outbox.cork_is_full() {
             outbox.try_flush();
         }
-        if !outbox.corked && outbox.dirty != batch {
+        if outbox.cork_is_full() || outbox.queued() > outbox.limits.outbox_soft {
+            self.attention.store(true, Ordering::Release);
+        }
+        if now {
+            self.flush(outbox);
+        } else if batch.is_some() && outbox.dirty != batch {
             outbox.dirty = batch;
             drop(outbox);
             batch::add(self.clone());

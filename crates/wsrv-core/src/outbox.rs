@@ -349,9 +349,10 @@ impl<W: Wire> Outbox<W> {
         }
     }
 
-    /// Whether a turn has collected so much that it should be written before its end, if that can be done here.
+    /// Whether a turn has collected so much that it should be written now.
+    #[inline]
     pub(crate) fn cork_is_full(&self) -> bool {
-        self.queue.len() > CORK && !self.blocked && matches!(self.stream, Stream::Tcp(_))
+        self.queue.len() > CORK && !self.blocked
     }
 
     /// Whether nothing waits to be written, or something of it was since the last time this was asked.

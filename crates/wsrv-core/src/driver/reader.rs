@@ -210,7 +210,7 @@ impl<W: Wire> Reader<W> {
             Some(wish) => End::new(wish.by, wish.close.clone()),
             None if outbox.failed => End::without_goodbye(ClosedBy::Lost),
             None => {
-                let crowded = outbox.queued() > outbox.limits.outbox_soft;
+                let crowded = outbox.queued() > outbox.limits.outbox_soft || outbox.cork_is_full();
                 outbox.driver_wants_room = crowded;
                 return !crowded;
             }
@@ -315,15 +315,17 @@ impl<W: Wire> Reader<W> {
                 self.buffer = BytesMut::with_capacity(buffers::READ);
             }
         } else if self.needed >= OWN {
-            if self.borrowed {
-                let mut own = BytesMut::with_capacity(self.needed.min(buffers::READ).max(have));
+            if self.borrowed || self.buffer.capacity() == have {
+                // Announcing a size costs nobody memory: room grows with what has arrived, by doubling, and the last
+                // time to what the message needs. (`reserve` would go past that.)
+                let (missing, step) = (self.needed.saturating_sub(have).max(1), have.max(buffers::READ));
+                let room = if missing <= 2 * step { missing } else { step };
+                let mut own = BytesMut::with_capacity(have + room);
                 own.extend_from_slice(&self.buffer);
-                buffers::give_read(std::mem::replace(&mut self.buffer, own));
-                self.borrowed = false;
-            }
-            if self.buffer.capacity() == have {
-                // Announcing a size costs nobody memory: room grows with what has arrived, by doubling.
-                self.buffer.reserve(self.needed.saturating_sub(have).clamp(1, have.max(buffers::READ)));
+                let old = std::mem::replace(&mut self.buffer, own);
+                if std::mem::take(&mut self.borrowed) {
+                    buffers::give_read(old);
+                }
             }
         } else if !self.borrowed {
             let mut buffer = buffers::take_read();

@@ -1,0 +1,249 @@
+//! What messages cost in allocations and in calls of the stream, so that a step back shows without a clock.
+#![cfg(feature = "connection")]
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::BytesMut;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+use wsrv_core::{Closed, Driver, Error, Group, Handler, Limits, Membership};
+use wsrv_rfc6455::Message;
+use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+
+/// A peer that sends the same bytes again and again, and takes everything.
+struct Peer {
+    sends: Vec<u8>,
+    /// How many times.
+    reads: usize,
+    /// At most so many bytes a read.
+    piece: usize,
+    at: usize,
+    calls: Arc<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    reads: AtomicUsize,
+    writes: AtomicUsize,
+    written: AtomicUsize,
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.calls.reads.fetch_add(1, Relaxed);
+        if self.reads > 0 {
+            let rest = &self.sends[self.at..];
+            let size = rest.len().min(self.piece).min(buf.remaining());
+            buf.put_slice(&rest[..size]);
+            self.at += size;
+            if self.at == self.sends.len() {
+                self.at = 0;
+                self.reads -= 1;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.calls.writes.fetch_add(1, Relaxed);
+        self.calls.written.fetch_add(buf.len(), Relaxed);
+        Poll::Ready(Ok(buf.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn frame(size: usize) -> Vec<u8> {
+    let mut frame = vec![0x82];
+    match size {
+        0..=125 => frame.push(0x80 | size as u8),
+        126..=0xffff => frame.extend([&[0xfe][..], &(size as u16).to_be_bytes()].concat()),
+        _ => frame.extend([&[0xff][..], &(size as u64).to_be_bytes()].concat()),
+    }
+    frame.extend([1, 2, 3, 4]);
+    frame.resize(frame.len() + size, 7);
+    frame
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn wire(max_message: usize) -> WebSocket {
+    let mut head = BytesMut::from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = HeadReader::new(HeadLimits::default()).read(&mut head).unwrap().unwrap();
+    WebSocket::server(head)
+        .limits(wsrv_rfc6455::Limits::default().with_max_message(max_message).with_max_frame(max_message))
+}
+
+/// Runs a connection to its end: what it allocates, and which calls its stream gets.
+fn run<H: Handler<WebSocketConnection>>(
+    handler: &Arc<H>,
+    sends: Vec<u8>,
+    reads: usize,
+) -> (AllocationInfo, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let piece = sends.len();
+    let peer = Peer { sends, reads, piece, at: 0, calls: calls.clone() };
+    let runtime = runtime();
+    let driver = Driver::io(peer, wire(1 << 20)).limits(Arc::new(Limits::default().with_outbox(4 << 20)));
+    let driver = driver.run(handler.clone());
+    let allocated = measure(|| {
+        let _: Closed = runtime.block_on(driver);
+    });
+    (allocated, calls)
+}
+
+struct Echo;
+
+impl Handler<WebSocketConnection> for Echo {
+    type State = ();
+    async fn on_open(&self, _: &WebSocketConnection) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn on_message(&self, conn: &WebSocketConnection, _: &mut (), message: Message) -> Result<(), Error> {
+        Ok(conn.send(message).await?)
+    }
+}
+
+#[test]
+fn an_echoed_message_costs_one_allocation_and_a_share_of_one_write() {
+    for size in [16, 125, 1024] {
+        let sends = frame(size).repeat(16);
+        // What a connection costs as such drops out, and what the thread keeps.
+        run(&Arc::new(Echo), sends.clone(), 10);
+        let (few, _) = run(&Arc::new(Echo), sends.clone(), 100);
+        let (many, calls) = run(&Arc::new(Echo), sends, 300);
+        let messages = 200 * 16;
+        let allocations = many.count_total - few.count_total;
+        // The payload, which the handler owns; and now and then a buffer that has to be made anew.
+        assert!(
+            (messages..messages + 40).contains(&allocations),
+            "{allocations} for {messages} messages of {size} bytes"
+        );
+        let kept = many.bytes_current - few.bytes_current;
+        assert!(kept.abs() < 1024, "{kept} bytes are kept for {messages} messages");
+        // A turn ends after eight reads or 64 KiB, and with one write.
+        let (writes, sent) = (calls.writes.load(Relaxed), calls.written.load(Relaxed));
+        assert!(writes <= 300usize.div_ceil(7) + sent / (64 << 10) + 2, "{writes} writes for 300 reads");
+        assert_eq!(calls.reads.load(Relaxed), 301);
+    }
+}
+
+/// Sends every message to all members, who are many.
+struct Broadcast {
+    room: Group<WebSocketConnection>,
+}
+
+impl Handler<WebSocketConnection> for Broadcast {
+    type State = Membership<WebSocketConnection>;
+    async fn on_open(&self, conn: &WebSocketConnection) -> Result<Self::State, Error> {
+        Ok(self.room.join(conn))
+    }
+    async fn on_message(&self, _: &WebSocketConnection, _: &mut Self::State, message: Message) -> Result<(), Error> {
+        self.room.send(message);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_broadcast_costs_nothing_per_member_but_its_bytes() {
+    let room = Group::new();
+    let handler = Arc::new(Broadcast { room: room.clone() });
+    let runtime = runtime();
+    let (publisher, members) = (Arc::new(Calls::default()), Arc::new(Calls::default()));
+    let quiet = |calls: &Arc<Calls>| Silent(calls.clone());
+    let mut tasks = Vec::new();
+    for _ in 0..100 {
+        let driver = Driver::io(quiet(&members), wire(1 << 20));
+        tasks.push(runtime.spawn(driver.run(handler.clone())));
+    }
+    runtime.block_on(async {
+        while room.len() < 100 {
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut allocated = |reads| {
+        let peer = Peer { sends: frame(125).repeat(16), reads, piece: usize::MAX, at: 0, calls: publisher.clone() };
+        let driver = Driver::io(peer, wire(1 << 20)).run(handler.clone());
+        let before = members.writes.load(Relaxed);
+        let measured = measure(|| {
+            runtime.block_on(driver);
+            runtime.block_on(async {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        });
+        (measured.count_total, members.writes.load(Relaxed) - before)
+    };
+    allocated(50);
+    let ((few, _), (many, writes)) = (allocated(8), allocated(24));
+    let published = 16 * 16;
+    // The payload that the handler gets, the frame that all share, and the list of a task's neighbours now and then.
+    assert!(many - few <= published * 2 + 40, "{} allocations for {published} messages to 100 members", many - few);
+    // What one turn publishes reaches each member in one write.
+    assert!(writes <= 100 * (24usize.div_ceil(7) + 2), "{writes} writes to 100 members");
+}
+
+/// Takes everything and says nothing.
+struct Silent(Arc<Calls>);
+
+impl AsyncRead for Silent {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Silent {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.writes.fetch_add(1, Relaxed);
+        Poll::Ready(Ok(buf.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Keeps the largest message's capacity in view by echoing its length only.
+struct Length;
+
+impl Handler<WebSocketConnection> for Length {
+    type State = ();
+    async fn on_open(&self, _: &WebSocketConnection) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn on_message(&self, conn: &WebSocketConnection, _: &mut (), message: Message) -> Result<(), Error> {
+        Ok(conn.send(message.len().to_string()).await?)
+    }
+}
+
+#[test]
+fn a_large_message_takes_no_more_memory_than_it_needs_and_gives_it_back() {
+    const SIZE: usize = 16 << 20;
+    let calls = Arc::new(Calls::default());
+    let peer = Peer { sends: frame(SIZE), reads: 3, piece: 256 * 1024, at: 0, calls: calls.clone() };
+    let driver = Driver::io(peer, wire(SIZE)).run(Arc::new(Length));
+    let runtime = runtime();
+    let allocated = measure(|| {
+        runtime.block_on(driver);
+    });
+    // While the buffer doubles for the last time, the old one and the new one are there together.
+    assert!(allocated.bytes_max <= SIZE as u64 * 3 / 2 + (1 << 20), "{} bytes", allocated.bytes_max);
+    assert!(allocated.bytes_current < 256 * 1024, "{} bytes are still there", allocated.bytes_current);
+    assert!(calls.written.load(Relaxed) >= 3 * 10);
+}
