@@ -4,6 +4,7 @@
 //! A batch only remembers which outboxes are still to be written out, so it decides about system calls, never about
 //! order. (A cork that other threads cannot see would let their later sends overtake.)
 
+use crate::published::{Log, Publish};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,10 +22,13 @@ struct Batch {
     id: BatchId,
     depth: Cell<u32>,
     dirty: RefCell<Vec<Arc<dyn Flush>>>,
+    /// What is published, made when something is.
+    log: RefCell<Option<Arc<Log>>>,
 }
 
 thread_local! {
-    static BATCH: Batch = Batch { id: new_id(), depth: Cell::new(0), dirty: RefCell::new(Vec::new()) };
+    static BATCH: Batch =
+        Batch { id: new_id(), depth: Cell::new(0), dirty: RefCell::default(), log: RefCell::default() };
 }
 
 fn new_id() -> BatchId {
@@ -41,6 +45,18 @@ pub(crate) fn current() -> Option<BatchId> {
 /// Has `outbox` written out at the end of this thread's batch.
 pub(crate) fn add(outbox: Arc<dyn Flush>) {
     BATCH.with(|batch| batch.dirty.borrow_mut().push(outbox));
+}
+
+/// Begins to publish a message within this thread's batch, if there is one.
+pub(crate) fn publish() -> Option<Publish> {
+    let in_batch = |batch: &Batch| {
+        let mut log = batch.log.borrow_mut();
+        if log.as_ref().is_some_and(|log| log.is_full()) {
+            *log = None;
+        }
+        (batch.depth.get() > 0).then(|| Publish::new(log.get_or_insert_default().clone()))
+    };
+    BATCH.try_with(in_batch).ok().flatten()
 }
 
 /// Lives while a driver is polled. Its end writes out, also when a panic ends it: the bytes are other connections'.
@@ -65,6 +81,12 @@ impl Drop for Entered {
             }
             if batch.dirty.borrow().is_empty() {
                 batch.dirty.replace(dirty);
+            }
+            // Whoever is not written yet keeps the log, and the next batch gets one of its own.
+            let mut log = batch.log.borrow_mut();
+            match log.as_mut().and_then(Arc::get_mut) {
+                Some(mine) => mine.clear(),
+                None => *log = None,
             }
         });
     }

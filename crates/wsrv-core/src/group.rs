@@ -1,6 +1,6 @@
 //! Many connections that are sent the same.
 
-use crate::{Connection, ConnectionId, SendError, Wire};
+use crate::{Connection, ConnectionId, SendError, Wire, batch};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,8 +95,9 @@ impl<C: Connection> Group<C> {
             return delivery;
         }
         let prepared: <C::Wire as Wire>::Prepared = C::encode(message);
+        let mut publish = batch::publish();
         for member in wanted {
-            match member.link().try_send_prepared(&prepared) {
+            match member.link().publish(&prepared, publish.as_mut()) {
                 Ok(()) => delivery.sent += 1,
                 Err(SendError::Full) => delivery.full += 1,
                 // About to leave the group.

@@ -162,7 +162,7 @@ pub struct LineSender(());
 
 impl Transmit<Lines> for LineSender {
     fn prepared(&mut self, line: &Bytes, out: &mut Out<'_>) {
-        out.put_bytes(line.clone());
+        out.put_shared(line);
     }
 
     fn answer(&mut self, signal: Infallible, _: &mut Out<'_>) {

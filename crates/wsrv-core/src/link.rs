@@ -4,6 +4,7 @@ use crate::batch::{self, Flush};
 use crate::connections::Member;
 use crate::life::{Care, Marks, Millis};
 use crate::outbox::{Outbox, Until, Waiter, Wish};
+use crate::published::Publish;
 use crate::stream::{Local, Stream};
 use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
 use std::fmt;
@@ -316,6 +317,14 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
     ) -> Result<R, SendError> {
+        self.try_send_for_many(None, encode)
+    }
+
+    fn try_send_for_many<R>(
+        &self,
+        publish: Option<&mut Publish>,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
+    ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
         if let Err(refused) = Shared::admit(&outbox) {
             if refused == SendError::Full && outbox.limits.slow_peer == SlowPeer::Close {
@@ -323,7 +332,7 @@ impl<W: Wire> Link<W> {
             }
             return Err(refused);
         }
-        let result = outbox.encode(encode)?;
+        let result = outbox.encode_for_many(publish, encode)?;
         self.0.encoded(outbox);
         Ok(result)
     }
@@ -453,9 +462,14 @@ impl<W: Wire> Link<W> {
         })
     }
 
-    /// Sends what was encoded once for many. Never waits.
+    /// Sends what was encoded once. Never waits.
     pub(crate) fn try_send_prepared(&self, prepared: &W::Prepared) -> Result<(), SendError> {
-        self.try_send(|sender, out| {
+        self.publish(prepared, None)
+    }
+
+    /// Sends what was encoded once for many. Never waits.
+    pub(crate) fn publish(&self, prepared: &W::Prepared, publish: Option<&mut Publish>) -> Result<(), SendError> {
+        self.try_send_for_many(publish, |sender, out| {
             sender.prepared(prepared, out);
             Ok(())
         })

@@ -2,124 +2,17 @@
 
 use crate::batch::BatchId;
 use crate::life::Life;
+use crate::published::Publish;
+use crate::queue::{Out, Queue};
 use crate::stream::Stream;
-use crate::{ClosedBy, Limits, Wire, buffers};
-use bytes::{Buf, Bytes, BytesMut};
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use crate::{ClosedBy, Limits, Wire};
+use bytes::BytesMut;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Payloads from this size on are queued as they are instead of being copied behind the messages before them.
-const SHARED: usize = 8 * 1024;
 /// A connection's turn does not collect more than this before it writes.
 const CORK: usize = 64 * 1024;
-/// Pieces given to one vectored write.
-const PIECES: usize = 16;
-
-/// Where a wire's sending half puts encoded bytes.
-#[derive(Debug)]
-pub struct Out<'a> {
-    queue: &'a mut Queue,
-}
-
-impl Out<'_> {
-    /// Appends a copy of `bytes`.
-    #[inline]
-    pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.queue.tail().extend_from_slice(bytes);
-    }
-
-    /// Appends a short copy of `head`, and `bytes` behind it as by [`put_bytes`](Self::put_bytes).
-    #[inline]
-    pub fn put(&mut self, head: &[u8], bytes: Bytes) {
-        let tail = self.queue.tail();
-        if bytes.len() < SHARED {
-            // Room for both is made at once.
-            tail.reserve(head.len() + bytes.len());
-            tail.extend_from_slice(head);
-            tail.extend_from_slice(&bytes);
-        } else {
-            tail.extend_from_slice(head);
-            self.queue.push(bytes);
-        }
-    }
-
-    /// Appends `bytes`, without copying them if they are large. They are dropped under the outbox's lock once they are
-    /// written; an owner whose drop touches the same connection would wait for itself.
-    pub fn put_bytes(&mut self, bytes: Bytes) {
-        if bytes.len() < SHARED { self.put_slice(&bytes) } else { self.queue.push(bytes) }
-    }
-}
-
-/// Encoded bytes in wire order: shared pieces first, then the tail that small messages are copied to.
-#[derive(Debug, Default)]
-struct Queue {
-    // Boxed because nearly all connections never queue a piece: 8 bytes instead of 32.
-    #[allow(clippy::box_collection)]
-    pieces: Option<Box<VecDeque<Bytes>>>,
-    pieces_len: usize,
-    tail: BytesMut,
-}
-
-impl Queue {
-    fn len(&self) -> usize {
-        self.pieces_len + self.tail.len()
-    }
-
-    #[inline]
-    fn tail(&mut self) -> &mut BytesMut {
-        if self.tail.capacity() == 0 {
-            self.tail = buffers::take_write();
-        }
-        &mut self.tail
-    }
-
-    fn push(&mut self, bytes: Bytes) {
-        let before = self.tail.split().freeze();
-        self.pieces_len += before.len() + bytes.len();
-        let pieces = self.pieces.get_or_insert_default();
-        pieces.extend([before, bytes].into_iter().filter(|piece| !piece.is_empty()));
-    }
-
-    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; PIECES]) -> usize {
-        let all = self.pieces.iter().flat_map(|pieces| pieces.iter()).map(|piece| &piece[..]);
-        let all = all.chain([&self.tail[..]].into_iter().filter(|tail| !tail.is_empty()));
-        let mut count = 0;
-        for (slot, bytes) in slices.iter_mut().zip(all) {
-            *slot = IoSlice::new(bytes);
-            count += 1;
-        }
-        count
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(pieces) = &mut self.pieces {
-            let Some(front) = pieces.front_mut() else {
-                self.pieces = None;
-                break;
-            };
-            let step = written.min(front.len());
-            front.advance(step);
-            self.pieces_len -= step;
-            written -= step;
-            if !front.is_empty() {
-                return;
-            }
-            pieces.pop_front();
-        }
-        self.tail.advance(written);
-    }
-
-    fn clear(&mut self) {
-        self.pieces = None;
-        self.pieces_len = 0;
-        if self.tail.capacity() > 0 {
-            buffers::give_write(std::mem::take(&mut self.tail));
-        }
-    }
-}
-
 /// Someone asked for the end of the connection.
 #[derive(Debug)]
 pub(crate) struct Wish<W: Wire> {
@@ -307,7 +200,17 @@ impl<W: Wire> Outbox<W> {
     }
 
     /// Lets the sending half encode behind all that was sent before.
+    #[inline]
     pub(crate) fn encode<R>(&mut self, encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> R) -> R {
+        self.encode_for_many(None, encode)
+    }
+
+    /// As [`encode`](Self::encode), for what others get, too.
+    pub(crate) fn encode_for_many<R>(
+        &mut self,
+        publish: Option<&mut Publish>,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> R,
+    ) -> R {
         // If the encoder panics, half a message may be in the queue, and nothing can be sent behind it.
         struct FailUnlessDone<'a, W: Wire>(&'a mut Outbox<W>);
         impl<W: Wire> Drop for FailUnlessDone<'_, W> {
@@ -316,7 +219,7 @@ impl<W: Wire> Outbox<W> {
             }
         }
         let guard = FailUnlessDone(self);
-        let result = encode(&mut guard.0.sender, &mut Out { queue: &mut guard.0.queue });
+        let result = encode(&mut guard.0.sender, &mut Out::for_many(&mut guard.0.queue, publish));
         std::mem::forget(guard);
         result
     }
@@ -330,14 +233,14 @@ impl<W: Wire> Outbox<W> {
             return;
         }
         if !self.blocked && self.queue.len() <= self.limits.outbox_soft {
-            return self.sender.answer(signal, &mut Out { queue: &mut self.queue });
+            return self.sender.answer(signal, &mut Out::new(&mut self.queue));
         }
         let mut aside = Queue::default();
-        self.sender.answer(signal, &mut Out { queue: &mut aside });
-        if aside.len() > 0 {
+        self.sender.answer(signal, &mut Out::new(&mut aside));
+        if !aside.is_empty() {
             let slot = self.answer.get_or_insert_default();
             slot.clear();
-            slot.extend_from_slice(&aside.tail);
+            aside.write(|slices| slices.iter().for_each(|slice| slot.extend_from_slice(slice)));
         }
         aside.clear();
     }
@@ -362,7 +265,7 @@ impl<W: Wire> Outbox<W> {
 
     /// Whether everything was written and flushed (or never will be).
     pub(crate) fn is_empty(&self) -> bool {
-        self.failed || (self.queue.len() == 0 && !self.unflushed && self.answer.is_none())
+        self.failed || (self.queue.is_empty() && !self.unflushed && self.answer.is_none())
     }
 
     /// Writes what the socket takes now, in anybody's turn. If something is left, the driver is woken to wait.
@@ -370,16 +273,15 @@ impl<W: Wire> Outbox<W> {
         if self.blocked {
             return;
         }
-        while self.queue.len() > 0 && !self.failed {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = self.queue.slices(&mut slices);
-            match self.stream.try_write(&slices[..count]) {
+        while !self.queue.is_empty() && !self.failed {
+            match self.queue.write(|slices| self.stream.try_write(slices)) {
                 Some(Ok(written)) if written > 0 => {
                     self.progressed = true;
                     self.queue.advance(written);
                 }
                 Some(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
+                    self.queue.unshare();
                     return self.wake_driver();
                 }
                 Some(_) => self.fail(),
@@ -392,15 +294,13 @@ impl<W: Wire> Outbox<W> {
     /// Writes in the driver's own turn. Pending if something is left; the driver is then woken when it can go on.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.failed {
-            if self.queue.len() == 0 {
+            if self.queue.is_empty() {
                 self.queue_answer();
-                if self.queue.len() == 0 {
+                if self.queue.is_empty() {
                     break;
                 }
             }
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = self.queue.slices(&mut slices);
-            match self.stream.poll_write(cx, &slices[..count]) {
+            match self.queue.write(|slices| self.stream.poll_write(cx, slices)) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => self.fail(),
                 Poll::Ready(Ok(written)) => {
                     self.unflushed = true;
@@ -409,6 +309,7 @@ impl<W: Wire> Outbox<W> {
                 }
                 Poll::Pending => {
                     self.blocked = true;
+                    self.queue.unshare();
                     return Poll::Pending;
                 }
             }
@@ -434,7 +335,7 @@ impl<W: Wire> Outbox<W> {
 
     /// An empty queue keeps no buffer.
     fn done_writing(&mut self) {
-        if self.queue.len() == 0 {
+        if self.queue.is_empty() {
             self.queue.clear();
         }
     }
@@ -452,44 +353,5 @@ impl<W: Wire> Outbox<W> {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn contents(queue: &Queue) -> Vec<u8> {
-        let mut slices = [IoSlice::new(&[]); PIECES];
-        let count = queue.slices(&mut slices);
-        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
-    }
-
-    #[test]
-    fn small_and_large_pieces_keep_their_order_and_are_counted() {
-        let mut queue = Queue::default();
-        let large = Bytes::from(vec![b'L'; SHARED]);
-        let mut out = Out { queue: &mut queue };
-        out.put_slice(b"one");
-        out.put_bytes(large.clone());
-        out.put_bytes(Bytes::from_static(b"two"));
-        out.put_slice(b"three");
-        let expected = [&b"one"[..], &large, b"twothree"].concat();
-        assert_eq!(contents(&queue), expected);
-        assert_eq!(queue.len(), expected.len());
-        for cut in [1, 2, 4000, 4195, 4] {
-            let before = contents(&queue);
-            queue.advance(cut);
-            assert_eq!(contents(&queue), before[cut..]);
-            assert_eq!(queue.len(), before.len() - cut);
-        }
-    }
-
-    #[test]
-    fn a_large_piece_is_not_copied() {
-        let mut queue = Queue::default();
-        let large = Bytes::from(vec![b'L'; SHARED]);
-        Out { queue: &mut queue }.put_bytes(large.clone());
-        assert_eq!(queue.pieces.unwrap()[0].as_ptr(), large.as_ptr());
     }
 }

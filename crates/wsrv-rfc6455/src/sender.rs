@@ -22,6 +22,11 @@ pub trait Output {
         self.put_slice(&bytes);
     }
 
+    /// Appends bytes that many outputs are given alike. A queue may share one copy between them.
+    fn put_shared(&mut self, bytes: &Bytes) {
+        self.put_bytes(bytes.clone());
+    }
+
     /// Appends a copy of a frame's header, and its payload as by [`put_bytes`](Self::put_bytes). A queue may make room
     /// for both at once.
     fn put_frame(&mut self, header: &[u8], payload: Bytes) {
@@ -51,6 +56,10 @@ impl<O: Output + ?Sized> Output for &mut O {
 
     fn put_bytes(&mut self, bytes: Bytes) {
         (**self).put_bytes(bytes);
+    }
+
+    fn put_shared(&mut self, bytes: &Bytes) {
+        (**self).put_shared(bytes);
     }
 
     fn put_frame(&mut self, header: &[u8], payload: Bytes) {
@@ -194,7 +203,7 @@ impl Sender {
         if !matches!(self.masking, Masking::None) {
             return self.message(frame.to_message(), out);
         }
-        out.put_bytes(frame.bytes.clone());
+        out.put_shared(&frame.bytes);
         Ok(())
     }
 

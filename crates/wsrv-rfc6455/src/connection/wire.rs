@@ -313,6 +313,10 @@ impl Output for To<'_, '_> {
         self.0.put_bytes(bytes);
     }
 
+    fn put_shared(&mut self, bytes: &Bytes) {
+        self.0.put_shared(bytes);
+    }
+
     #[inline]
     fn put_frame(&mut self, header: &[u8], payload: Bytes) {
         self.0.put(header, payload);
