@@ -41,6 +41,10 @@
 //! }
 //! # }
 //! ```
+//! # Features
+//!
+//! `test-util`: the module `testing`, with which handlers and layers are tested without sockets. Meant for
+//! `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
 mod attributes;
@@ -65,6 +69,8 @@ mod published;
 mod pull;
 mod queue;
 mod stream;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod wire;
 
 pub use attributes::AttributeStore;

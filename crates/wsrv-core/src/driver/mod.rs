@@ -9,6 +9,8 @@
 
 mod finish;
 mod reader;
+#[cfg(feature = "test-util")]
+pub(crate) mod session;
 mod step;
 
 use crate::Accepted;
@@ -135,6 +137,11 @@ impl<W: Wire> Driver<W> {
     ///
     /// Dropping the future closes the stream at once; the handler's state is dropped and `on_close` does not run.
     pub fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
+        let Begun { shared, reader, counted } = self.begin();
+        Drive { shared, inner: live(reader, handler), _counted: counted }
+    }
+
+    fn begin(self) -> Begun<W> {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
         let shared = Shared::<W>::new(self.stream, sender, context, (self.local, self.remote_addr), limits);
@@ -143,9 +150,25 @@ impl<W: Wire> Driver<W> {
             self.connections.as_ref().map(|connections| connections.places().take_anyway(addr))
         });
         let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
+        let counted = Counted { _registration: registration, _place: place };
         let reader = Reader::new(shared.clone(), receiver, self.received);
-        Drive { shared, inner: live(reader, handler), _registration: registration, _place: place }
+        Begun { shared, reader, counted }
     }
+}
+
+/// A connection that is there, and that nothing has happened on.
+pub(crate) struct Begun<W: Wire> {
+    shared: Arc<Shared<W>>,
+    reader: Reader<W>,
+    counted: Counted,
+}
+
+/// What counts a connection in, until it is dropped.
+#[derive(Default)]
+struct Counted {
+    _registration: Option<Registration>,
+    // Last: who waits for all places to be free finds nobody registered.
+    _place: Option<Place>,
 }
 
 impl<W: Wire> std::fmt::Debug for Driver<W> {
@@ -325,17 +348,15 @@ pin_project! {
         shared: Arc<Shared<W>>,
         #[pin]
         inner: F,
-        // Behind it, so that the connection is counted until its state is dropped.
-        _registration: Option<Registration>,
-        // Last: who waits for all places to be free finds nobody registered.
-        _place: Option<Place>,
+        // Last, so that the connection is counted until its state is dropped.
+        _counted: Counted,
     }
 }
 
-impl<W: Wire, F: Future<Output = Closed>> Future for Drive<W, F> {
-    type Output = Closed;
+impl<W: Wire, F: Future> Future for Drive<W, F> {
+    type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         loop {
             let batch = batch::enter();
