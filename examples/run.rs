@@ -1,4 +1,12 @@
-//! Runs every example and talks to it.
+//! Runs every example and talks to it, and runs the tests that some have in them.
+
+// An example that is a test target of its own would not be built as a program.
+#[allow(dead_code)]
+#[path = "custom_wire.rs"]
+mod custom_wire;
+#[allow(dead_code)]
+#[path = "layer.rs"]
+mod layer;
 
 use futures_util::{SinkExt, StreamExt};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -123,4 +131,31 @@ fn lines_welcomes_and_says_goodbye() {
     let mut all = String::new();
     peer.read_to_string(&mut all).unwrap();
     assert_eq!(all, "welcome, you are 1\ngoodbye\n");
+}
+
+#[tokio::test]
+async fn layer_brings_strokes_to_the_others_and_closes_on_nonsense() {
+    let running = Running::start("layer", &["127.0.0.1:0"]);
+    let stroke = r#"{"from":[0,0],"to":[40,30],"color":"red"}"#;
+    let mut ada = Peer::connect(&running).await;
+    ada.say(stroke).await;
+    let mut grace = Peer::connect(&running).await;
+    // The first was here before her, or comes to her as to all others.
+    assert_eq!(grace.hear().await, stroke);
+    grace.say(&stroke.replace("red", "blue")).await;
+    assert_eq!(ada.hear().await, stroke.replace("red", "blue"));
+    grace.say("nonsense").await;
+    let end = tokio::time::timeout(Duration::from_secs(10), grace.0.next()).await.expect("in time").unwrap().unwrap();
+    assert!(matches!(end, Message::Close(Some(frame)) if u16::from(frame.code) == 1007));
+}
+
+#[test]
+fn custom_wire_answers_messages_pings_and_the_goodbye() {
+    let running = Running::start("custom_wire", &["127.0.0.1:0"]);
+    let mut peer = TcpStream::connect(&running.url).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    peer.write_all(b"M\0\0\0\x05helloP\0\0\0\x01?B\0\0\0\x01\0").unwrap();
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).unwrap();
+    assert_eq!(all, b"M\0\0\0\x05HELLOA\0\0\0\x01?B\0\0\0\x01\0");
 }

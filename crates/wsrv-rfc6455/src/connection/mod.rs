@@ -56,6 +56,8 @@
 //! ```
 
 mod control;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod wire;
 mod writer;
 
