@@ -220,57 +220,89 @@ async fn the_background_is_polled_once_and_tells_when_it_wants_more() {
 }
 
 /// What happened to a handler, and what its peer has read.
-type Story = (Vec<String>, Vec<Closed>, Vec<u8>, Closed);
+type Story = (Vec<String>, Vec<Closed>, Vec<u8>);
 
 async fn by_the_driver(lines: &[&str]) -> Story {
     let handler = Arc::new(Obedient::default());
     let (mut peer, stream) = tokio::io::duplex(1 << 20);
-    let task = tokio::spawn(Driver::io(stream, Lines::new(1000)).run(handler.clone()));
-    for line in lines {
-        peer.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-    }
+    let task = tokio::spawn(Driver::io(stream, Lines::new(20)).run(handler.clone()));
+    peer.write_all(lines.join("\n").as_bytes()).await.unwrap();
+    peer.shutdown().await.unwrap();
     let mut read = Vec::new();
     peer.read_to_end(&mut read).await.unwrap();
     drop(peer);
-    let closed = task.await.unwrap();
+    task.await.unwrap();
     let errors = handler.errors.lock().unwrap().clone();
-    (errors, handler.closed(), read, closed)
+    (errors, handler.closed(), read)
 }
 
-async fn by_hand(lines: &[&'static str]) -> Story {
+/// By a session: as bytes, or line by line as messages.
+async fn by_hand(lines: &[&'static str], bytes: bool) -> Story {
     let handler = Arc::new(Obedient::default());
-    let mut mock = mock();
+    let mut mock = Mock::new(Lines::new(20));
     let mut session = mock.open(handler.clone()).await.unwrap();
     let mut closed = None;
-    for line in lines {
-        closed = session.deliver((*line).into()).await;
-        if closed.is_some() {
-            break;
+    if bytes {
+        mock.receive(lines.join("\n"));
+        mock.hang_up();
+        closed = session.turn().await;
+    } else {
+        for line in lines {
+            closed = closed.or(session.deliver((*line).into()).await);
+            if closed.is_some() {
+                break;
+            }
         }
     }
+    assert_eq!(handler.closed(), [closed.expect("it ends with the last line at the latest")]);
     let errors = handler.errors.lock().unwrap().clone();
-    (errors, handler.closed(), mock.take_sent().into(), closed.expect("the last line ends it"))
+    (errors, handler.closed(), mock.take_sent().into())
 }
 
 #[tokio::test(start_paused = true)]
-async fn deliver_does_what_the_driver_does() {
+async fn a_session_does_what_the_driver_does() {
     for lines in [
-        &["one", "sleep 20", "forgive", "two", "close", "three"][..],
-        &["one", "fail", "two"],
-        &["one", "panic", "two"],
-        &["one", "cut", "two"],
-        &["flood 30", "all one", "others two", "close"],
+        &["one", "sleep 20", "forgive", "two", "close", "three", ""][..],
+        &["one", "fail", "two", ""],
+        &["one", "panic", "two", ""],
+        &["one", "until-closed", "two", ""],
+        &["flood 5", "all one", "others two", "close", ""],
+        &["one", "two", ""],
+        &["one", "two"],
+        &["one", "this is too long for a line", "two", ""],
     ] {
-        let (errors, told, read, closed) = by_the_driver(lines).await;
-        let by_hand = by_hand(lines).await;
-        assert_eq!(by_hand.0, errors, "{lines:?}");
-        assert_eq!(by_hand.1, told, "{lines:?}");
-        // What a cut leaves unwritten is not the kit's to foretell.
-        if closed.by != ClosedBy::Cut {
-            assert_eq!(by_hand.2, read, "{lines:?}");
+        let expected = by_the_driver(lines).await;
+        assert_eq!(by_hand(lines, true).await, expected, "{lines:?}");
+        if ["close", "fail", "panic"].iter().any(|end| lines.contains(end)) {
+            assert_eq!(by_hand(lines, false).await, expected, "{lines:?}");
         }
-        assert_eq!((by_hand.3.by, by_hand.3.reason), (closed.by, closed.reason), "{lines:?}");
     }
+}
+
+#[tokio::test]
+async fn what_arrives_is_read_in_a_turn_and_while_a_delivered_message_is_handled() {
+    let mut mock = mock();
+    let handler = Arc::new(Obedient::default());
+    let mut session = mock.open(handler.clone()).await.unwrap();
+    assert_eq!(session.turn().await, None);
+    mock.receive("one\ntw");
+    assert!(session.is_woken());
+    assert_eq!(session.turn().await, None);
+    assert_eq!(&mock.take_sent()[..], b"one\n");
+    mock.receive("o\n");
+    mock.hang_up();
+    let task = tokio::spawn(async move { session.deliver("until-closed".into()).await });
+    assert_eq!(task.await.unwrap().unwrap().by, ClosedBy::Peer);
+    // What came before the message was handled before it; then it heard of the end.
+    assert_eq!(&mock.take_sent()[..], b"two\nlast words\n");
+}
+
+#[tokio::test]
+#[should_panic(expected = "opened once")]
+async fn a_mock_is_opened_once() {
+    let mut mock = mock();
+    let _session = mock.open(Obedient::default()).await.unwrap();
+    let _ = mock.open(Obedient::default()).await;
 }
 
 #[tokio::test(start_paused = true)]

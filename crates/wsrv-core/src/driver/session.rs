@@ -1,7 +1,7 @@
 //! A connection's life in single steps, when a test wants them: the driver's turns, steps, verdicts and goodbye, without
 //! its loop. It lies here because that is what it is made of; its face is [`testing`](crate::testing).
 
-use super::reader::{Next, Reader};
+use super::reader::{self, Reader};
 use super::step::{Patience, Stepped, guarded};
 use super::{Begun, Counted, Drive, Driver, End, finish, judge};
 use crate::link::Shared;
@@ -13,6 +13,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// A connection that no handler runs on yet.
@@ -200,10 +201,11 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
     }
 
     /// Does what the driver does with a message: a [turn](Session::turn), `on_message`, if that fails `on_error`, if that
-    /// wants it `on_close` and the goodbye, and another turn. Returns how the connection has ended, if it has; then
-    /// nothing more can be called.
+    /// wants it `on_close` and the goodbye, and another turn. Returns what `on_close` was told if the connection has ended;
+    /// then nothing more can be called.
     ///
-    /// A message is not delivered if the turn before it ends the connection. A step that does not come to its end is
+    /// Like the driver, it waits while more than [`Limits::outbox_soft`](crate::Limits::outbox_soft) bytes lie in the outbox,
+    /// and does not deliver a message if what came before it ends the connection. A step that does not come to its end is
     /// dropped when the connection is cut, or some time after it was closed, as [`Limits`](crate::Limits) say: have time
     /// paused.
     ///
@@ -211,80 +213,132 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
     ///
     /// If the session has ended. A panic of the handler is caught and ends the connection.
     pub async fn deliver(&mut self, message: <W::Connection as Connection>::Incoming) -> Option<Closed> {
-        if let Some(closed) = self.turn().await {
-            return Some(closed);
-        }
-        let Session { handler, conn, shared, alarm, life, .. } = self;
-        let Life { state, reader } = life.as_mut().expect(ENDED);
-        let end = turns(shared.clone(), alarm.clone(), async {
-            let step = async { handler.on_message(conn, state, message).await };
-            let handled = reader.step(pin!(Some(step)), Patience::UntilEnd).await;
-            match handled {
-                Stepped::Done(Ok(())) => None,
-                Stepped::Done(Err(error)) => judge(reader, handler, conn, state, error).await,
-                Stepped::Panicked => Some(End::new(ClosedBy::Panic, Reason::Internal)),
-                Stepped::Dropped => Some(reader.take_end()),
-            }
-        });
-        match end.await {
-            Some(end) => Some(self.end(end).await),
-            None => self.turn().await,
-        }
+        self.run(Some(message)).await
     }
 
-    /// Does what the driver does when it is woken and no message has come: polls the background until it waits, and ends
-    /// the connection if that fails or if somebody has asked for the end. Returns how it has ended, if it has; then nothing
-    /// more can be called.
+    /// Does what the driver does when it is woken: polls the background until it waits, reads and handles what
+    /// [has arrived](crate::testing::Mock::receive), and ends the connection if somebody has asked for that. Returns what
+    /// `on_close` was told if the connection has ended; then nothing more can be called.
     ///
     /// # Panics
     ///
     /// If the session has ended. A panic of the handler is caught and ends the connection.
     pub async fn turn(&mut self) -> Option<Closed> {
+        self.run(None).await
+    }
+
+    async fn run(&mut self, message: Option<<W::Connection as Connection>::Incoming>) -> Option<Closed> {
         let Session { handler, conn, shared, alarm, life, .. } = self;
         let Life { state, reader } = life.as_mut().expect(ENDED);
-        let end = turns(shared.clone(), alarm.clone(), async {
-            loop {
-                let polled = poll_fn(|cx| Poll::Ready(guarded(|| handler.poll_background(conn, state, cx)))).await;
-                match polled {
-                    Err(()) => return Some(End::new(ClosedBy::Panic, Reason::Internal)),
-                    Ok(Poll::Pending) => break,
-                    // There may be more to do. Other tasks come first, as with the driver.
-                    Ok(Poll::Ready(Ok(()))) => tokio::task::yield_now().await,
-                    Ok(Poll::Ready(Err(error))) => {
-                        let end = judge(reader, handler, conn, state, error).await;
-                        if end.is_some() {
-                            return end;
-                        }
-                        tokio::task::yield_now().await;
-                    }
-                }
-            }
-            // Nothing is ever read, but the reader is who notices the end.
-            match poll_fn(|cx| Poll::Ready(reader.poll_next(cx))).await {
-                Poll::Ready(Next::End) => Some(reader.take_end()),
-                _ => None,
-            }
-        });
-        match end.await {
+        let idle = AtomicBool::new(false);
+        let end = {
+            let serve = serve(reader, handler, conn, state, message, alarm, &idle);
+            let mut serve = pin!(turns(shared.clone(), alarm.clone(), serve));
+            poll_fn(|cx| match serve.as_mut().poll(cx) {
+                // It waits for something that is not there yet, and nothing wakes it.
+                Poll::Pending if idle.load(Ordering::Relaxed) && !alarm.has_rung() => Poll::Ready(None),
+                polled => polled.map(Some),
+            })
+            .await
+        };
+        match end {
             Some(end) => Some(self.end(end).await),
             None => None,
         }
     }
 
-    async fn end(&mut self, end: End<W>) -> Closed {
+    async fn end(&mut self, mut end: End<W>) -> Closed {
         let Session { handler, conn, shared, alarm, pipe, life, .. } = self;
-        let Life { state, mut reader } = life.take().expect(ENDED);
+        let Life { mut state, mut reader } = life.take().expect(ENDED);
         reader.take_end();
         let closed = end.closed();
-        shared.lock().ending().goodbye = end.close.clone();
         pipe.hang_up();
         turns(shared.clone(), alarm.clone(), async {
+            if let Some(error) = end.error.take() {
+                let step = async { handler.on_error(conn, &mut state, error).await };
+                let _ = reader.step(pin!(Some(step)), Patience::UntilEnd).await;
+            }
+            shared.lock().ending().goodbye = end.close.clone();
             let step = async { handler.on_close(conn, state, closed).await };
             let _ = reader.step(pin!(Some(step)), Patience::LastWords).await;
             finish::finish(reader, end).await;
         })
         .await;
         closed
+    }
+}
+
+/// What comes next, as seen by [`serve`].
+enum Next<M> {
+    Message(M),
+    Failed(Error),
+    Panicked,
+    End,
+}
+
+/// The driver's loop, but for a message that comes from the test: behind all that has arrived, and when the driver would
+/// read. Sets `idle` while it waits for nothing but a message.
+async fn serve<W: Wire, H: Handler<W::Connection>>(
+    reader: &mut Reader<W>,
+    handler: &H,
+    conn: &W::Connection,
+    state: &mut H::State,
+    mut message: Option<<W::Connection as Connection>::Incoming>,
+    alarm: &Alarm,
+    idle: &AtomicBool,
+) -> End<W> {
+    let mut forgiven = false;
+    loop {
+        let next = poll_fn(|cx| {
+            let background = match std::mem::take(&mut forgiven) {
+                true => Ok(Poll::Ready(Ok(()))),
+                false => guarded(|| handler.poll_background(conn, state, cx)),
+            };
+            match background {
+                Ok(Poll::Pending) => {}
+                // There may be more to do.
+                Ok(Poll::Ready(Ok(()))) => cx.waker().wake_by_ref(),
+                Ok(Poll::Ready(Err(error))) => return Poll::Ready(Next::Failed(error)),
+                Err(()) => return Poll::Ready(Next::Panicked),
+            }
+            let polled = match reader.poll_next(cx) {
+                Poll::Ready(reader::Next::Found(found)) => Poll::Ready(Next::Message(reader.take(found))),
+                Poll::Ready(reader::Next::Stored) => Poll::Ready(Next::Message(reader.take_stored())),
+                Poll::Ready(reader::Next::End) => Poll::Ready(Next::End),
+                // Not in front of what is still to be read.
+                Poll::Pending if alarm.has_rung() || reader.waits_for_room() => Poll::Pending,
+                Poll::Pending => message.take().map_or(Poll::Pending, |message| Poll::Ready(Next::Message(message))),
+            };
+            idle.store(polled.is_pending() && message.is_none(), Ordering::Relaxed);
+            polled
+        });
+        let error = match next.await {
+            Next::Message(message) => {
+                let step = async { handler.on_message(conn, state, message).await };
+                let handled = reader.step(pin!(Some(step)), Patience::UntilEnd).await;
+                match handled {
+                    Stepped::Done(Ok(())) => continue,
+                    Stepped::Done(Err(error)) => error,
+                    Stepped::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
+                    Stepped::Dropped => return reader.take_end(),
+                }
+            }
+            Next::Failed(error) => {
+                forgiven = true;
+                error
+            }
+            Next::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
+            Next::End => return reader.take_end(),
+        };
+        if let Some(end) = judge(reader, handler, conn, state, error).await {
+            return end;
+        }
+    }
+}
+
+impl<W: Wire> Reader<W> {
+    fn waits_for_room(&self) -> bool {
+        self.shared.lock().queued() > self.shared.limits.outbox_soft
     }
 }
 

@@ -75,6 +75,17 @@ impl<W: Wire> Mock<W> {
         session::open(prepared, self.pipe.clone(), handler)
     }
 
+    /// Bytes arrive from the peer. They are read, by the wire's own receiving half, in the next [`Session::turn`], or
+    /// while a step of [`Session::deliver`] waits.
+    pub fn receive(&self, bytes: impl AsRef<[u8]>) {
+        self.pipe.arrive(bytes.as_ref());
+    }
+
+    /// The peer ends its half of the stream, behind what it has sent.
+    pub fn hang_up(&self) {
+        self.pipe.hang_up();
+    }
+
     /// All the bytes that the peer has taken and that were not [taken](Mock::take_sent) away.
     pub fn sent(&self) -> Bytes {
         self.flush();

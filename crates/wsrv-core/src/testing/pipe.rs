@@ -1,4 +1,4 @@
-//! The stream below a mock connection: keeps what is written, and takes as much as the peer is said to.
+//! The stream below a mock connection: both directions in memory, at the pace of the test.
 
 use bytes::{Bytes, BytesMut};
 use std::io::{self, IoSlice};
@@ -18,6 +18,8 @@ struct State {
     /// Bytes the peer still takes; `None`: all.
     room: Option<usize>,
     writer: Option<Waker>,
+    /// Bytes from the peer that were not read yet.
+    arrived: BytesMut,
     reader: Option<Waker>,
     /// The peer has ended its half.
     hung_up: bool,
@@ -58,6 +60,13 @@ impl Pipe {
         wake(state, |state| state.writer.take());
     }
 
+    /// The peer sends.
+    pub(crate) fn arrive(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        state.arrived.extend_from_slice(bytes);
+        wake(state, |state| state.reader.take());
+    }
+
     /// The peer ends its half of the stream.
     pub(crate) fn hang_up(&self) {
         let mut state = self.lock();
@@ -78,14 +87,16 @@ fn wake(mut state: MutexGuard<'_, State>, who: impl FnOnce(&mut State) -> Option
 }
 
 impl AsyncRead for Pipe {
-    /// Messages are handed to the handler and not read, so all there is to read is the end.
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
-        if state.hung_up {
-            return Poll::Ready(Ok(()));
+        if !state.arrived.is_empty() {
+            let now = state.arrived.len().min(buf.remaining());
+            buf.put_slice(&state.arrived.split_to(now));
+        } else if !state.hung_up {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-        state.reader = Some(cx.waker().clone());
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 }
 
