@@ -351,7 +351,28 @@ mod tests {
         let _ = tokio::time::timeout(Duration::from_secs(35), connections.keep_alive()).await;
         assert_eq!(&mock.take_sent()[..], b"P\0\0\0\0");
 
-        session.close(ClosedBy::Local, Reason::GoingAway).await;
+        mock.receive(b"P\0\0\0\x01?M\0\0\0\x02ho");
+        assert_eq!(session.turn().await, None);
+        assert_eq!(&mock.take_sent()[..], b"A\0\0\0\x01?M\0\0\0\x02HO");
+
+        mock.connection().close(Reason::GoingAway);
+        assert_eq!(session.turn().await.unwrap().by, ClosedBy::Local);
         assert_eq!(&mock.take_sent()[..], b"B\0\0\0\x01\x01");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_peers_goodbye_is_answered_and_a_broken_rule_told() {
+        for (bytes, by, reason, answer) in [
+            (&b"B\0\0\0\x01\0"[..], ClosedBy::Peer, Reason::Done, 0),
+            (b"M\0\0\0\x0b", ClosedBy::Protocol, Reason::TooBig, 3),
+            (b"GET / HTTP/1.1", ClosedBy::Protocol, Reason::BadPeer, 2),
+        ] {
+            let mut mock = Mock::new(wire());
+            let mut session = mock.open(Shout).await.unwrap();
+            mock.receive(bytes);
+            let closed = session.turn().await.unwrap();
+            assert_eq!((closed.by, closed.reason), (by, reason));
+            assert_eq!(mock.take_sent()[..], [b'B', 0, 0, 0, 1, answer]);
+        }
     }
 }

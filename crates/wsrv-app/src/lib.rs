@@ -75,10 +75,17 @@
 //! By the crate `tracing`: install a subscriber to see why requests were refused, what handlers failed with, and how
 //! connections ended.
 //!
+//! # Testing
+//!
+//! Handlers are tested without a server: `wsrv_rfc6455::connection::testing` has a mock WebSocket whose peer is the test,
+//! and `wsrv_core::testing` tells the rest. Both come with the feature `test-util`.
+//!
 //! # Features
 //!
 //! `http`: requests that are no upgrade go to an ordinary HTTP service on the same port (`App::http`). Without it
 //! they are refused.
+//!
+//! `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
 mod app;

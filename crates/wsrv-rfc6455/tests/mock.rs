@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use std::sync::Arc;
-use wsrv_core::{Connection, Error, Group, Handler, Limits, Membership, Reason};
+use wsrv_core::{ClosedBy, Connection, Error, Group, Handler, Limits, Membership, Reason};
 use wsrv_rfc6455::connection::testing::{MockWebSocket, Sent, request};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::{CloseCode, CloseFrame, Message};
@@ -52,6 +52,31 @@ async fn what_the_peer_gets_is_read_as_frames_also_from_pieces() {
     assert_eq!(ada.connection().close_frame(), Some(CloseFrame::new(4000, "see you")));
     assert_eq!(grace.close_frame(), None);
     assert!(ada.is_ended() && room.0.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_peer_sends_goes_through_the_codec() {
+    let room = Arc::new(Room::default());
+    let (mut ada, mut grace) = (MockWebSocket::new(), MockWebSocket::new());
+    let mut of_ada = ada.open(room.clone()).await.unwrap();
+    let _of_grace = grace.open(room.clone()).await.unwrap();
+    ada.send("hello");
+    ada.ping(b"there?");
+    assert_eq!(of_ada.turn().await, None);
+    assert_eq!(grace.take_messages(), ["/".into(), Message::from("hello")]);
+    assert!(ada.take_frames().iter().any(|frame| matches!(frame, Sent::Pong(payload) if **payload == *b"there?")));
+    ada.close(Some(&CloseCode::GOING_AWAY.into()));
+    let closed = of_ada.turn().await.unwrap();
+    assert_eq!((closed.by, closed.reason, closed.clean), (ClosedBy::Peer, Reason::GoingAway, true));
+    assert_eq!(ada.close_frame().unwrap().code, CloseCode::GOING_AWAY);
+
+    // What a well-behaved client does not send, it sends as bytes.
+    let mut mallory = MockWebSocket::new();
+    let mut session = mallory.open(room).await.unwrap();
+    mallory.receive(b"\x81\x00");
+    let closed = session.turn().await.unwrap();
+    assert_eq!((closed.by, closed.reason), (ClosedBy::Protocol, Reason::BadPeer));
+    assert_eq!(mallory.close_frame().unwrap().code, CloseCode::PROTOCOL_ERROR);
 }
 
 #[tokio::test]

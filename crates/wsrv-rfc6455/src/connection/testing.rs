@@ -1,4 +1,4 @@
-//! A mock WebSocket, for tests of handlers and layers: [`wsrv_core::testing`] with a peer that reads messages.
+//! A mock WebSocket, for tests of handlers and layers: [`wsrv_core::testing`] with a peer that reads and sends messages.
 //!
 //! ```
 //! use wsrv_core::{ClosedBy, Error, Handler, Reason};
@@ -34,18 +34,23 @@
 
 use super::WebSocket;
 use crate::handshake::{HeadLimits, HeadReader, RequestHead};
-use crate::{CloseCode, CloseFrame, ControlPayload, Limits, Message, Received, Receiver};
+use crate::{CloseCode, CloseFrame, ControlPayload, Limits, Message, Received, Receiver, SendError, Sender};
 use bytes::BytesMut;
 use std::ops::{Deref, DerefMut};
 use wsrv_core::Driver;
 use wsrv_core::testing::Mock;
 
-/// A [`Mock`] whose peer is a WebSocket client: what it has taken is read as messages and close frames. (The bytes are
-/// in [`Mock::take_sent`] still; what is taken there does not reach the peer.)
+/// A [`Mock`] whose peer is a WebSocket client: what it has taken is read as messages and close frames. (What is taken
+/// from [`Mock::take_sent`] does not reach the peer.)
+///
+/// Most tests give a handler its messages by [`Session::message`](wsrv_core::testing::Session::message) and
+/// [`deliver`](wsrv_core::testing::Session::deliver). What the peer sends takes the long way through the codec, and is
+/// read in the next [`turn`](wsrv_core::testing::Session::turn).
 #[derive(Debug)]
 pub struct MockWebSocket {
     mock: Mock<WebSocket>,
     receiver: Receiver,
+    sender: Sender,
     buffer: BytesMut,
     close: Option<CloseFrame>,
 }
@@ -76,9 +81,35 @@ impl MockWebSocket {
         MockWebSocket {
             mock: Mock::with(wire, configure),
             receiver: Receiver::client(limits),
+            sender: Sender::client(),
             buffer: BytesMut::new(),
             close: None,
         }
+    }
+
+    /// The peer sends a message.
+    ///
+    /// # Panics
+    ///
+    /// If it has sent its close frame; if the system has no random bytes for a masking key. So do the next two.
+    pub fn send(&mut self, message: impl Into<Message>) {
+        self.transmit(|sender, out| sender.message(message.into(), out));
+    }
+
+    /// The peer sends a ping, of at most 125 bytes.
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.transmit(|sender, out| sender.ping(payload, out));
+    }
+
+    /// The peer sends its close frame, `None` without a code.
+    pub fn close(&mut self, close: Option<&CloseFrame>) {
+        self.transmit(|sender, out| sender.close(close, out));
+    }
+
+    fn transmit(&mut self, encode: impl FnOnce(&mut Sender, &mut BytesMut) -> Result<(), SendError>) {
+        let mut bytes = BytesMut::new();
+        encode(&mut self.sender, &mut bytes).expect("a client may send this");
+        self.mock.receive(bytes);
     }
 
     /// What the peer has received since the last call.
