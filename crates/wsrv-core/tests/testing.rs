@@ -366,8 +366,11 @@ enum Flaw {
     SwallowsBackgroundError,
     LosesBackgroundWaker,
     NeverRests,
+    RestsTooSoon,
+    CatchesBackgroundPanic,
     HidesClose,
     TellsAnotherEnd,
+    CutsCloseShort,
     KeepsEndedState,
     SharesState,
 }
@@ -509,12 +512,20 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
         self.fetch(state);
         let mut deaf = Context::from_waker(Waker::noop());
         let cx = if self.flaw == Flaw::LosesBackgroundWaker { &mut deaf } else { cx };
-        let polled = self.inner.poll_background(&state.upper, state.inner.as_mut().unwrap(), cx);
+        let inner = state.inner.as_mut().unwrap();
+        let polled = match self.flaw {
+            Flaw::CatchesBackgroundPanic => {
+                let caught = catch_unwind(AssertUnwindSafe(|| self.inner.poll_background(&state.upper, inner, cx)));
+                caught.unwrap_or(Poll::Pending)
+            }
+            _ => self.inner.poll_background(&state.upper, inner, cx),
+        };
         self.put_back(state);
         match (polled, self.flaw) {
             (Poll::Ready(Err(_)), Flaw::SwallowsBackgroundError) | (Poll::Pending, Flaw::NeverRests) => {
                 Poll::Ready(Ok(()))
             }
+            (Poll::Ready(Ok(())), Flaw::RestsTooSoon) => Poll::Pending,
             (polled, _) => polled,
         }
     }
@@ -528,7 +539,13 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
             closed.reason = Reason::Done;
         }
         if let Some(inner) = state.inner.take() {
-            self.inner.on_close(&state.upper, inner, closed).await;
+            let mut step = pin!(self.inner.on_close(&state.upper, inner, closed));
+            match self.flaw {
+                Flaw::CutsCloseShort => {
+                    let _ = poll_once(step.as_mut());
+                }
+                _ => step.await,
+            }
         }
     }
 }
@@ -593,8 +610,11 @@ async fn each_flaw_of_a_layer_is_found_and_named() {
         (Flaw::SwallowsBackgroundError, "the error of the inner poll_background was swallowed"),
         (Flaw::LosesBackgroundWaker, "the waker of the inner poll_background does not reach the driver"),
         (Flaw::NeverRests, "poll_background does not wait although the inner one does"),
+        (Flaw::RestsTooSoon, "the inner poll_background was ready and would not be polled again"),
+        (Flaw::CatchesBackgroundPanic, "the panic of the inner poll_background was swallowed"),
         (Flaw::HidesClose, "on_close did not reach the inner handler"),
         (Flaw::TellsAnotherEnd, "in on_close the inner handler got"),
+        (Flaw::CutsCloseShort, "on_close does not wait for the inner handler"),
         (Flaw::KeepsEndedState, "the connection's task is aborted: the inner state was not dropped"),
         (Flaw::SharesState, "there are two connections"),
     ] {
