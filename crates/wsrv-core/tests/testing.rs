@@ -147,7 +147,7 @@ async fn a_session_that_is_dropped_drops_the_state_and_the_connection() {
     assert_eq!(mock.connection().try_send("too late"), Err(SendError::Closed));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_event_is_called_by_itself() {
     let mut mock = mock();
     let handler = Arc::new(Obedient::default());
@@ -162,9 +162,13 @@ async fn each_event_is_called_by_itself() {
     // Nothing is left corked.
     session.message("go on".into()).await.unwrap();
     assert_eq!(&mock.take_sent()[..], b"go on\n");
+    let began = Instant::now();
     let closed = session.close(ClosedBy::Peer, Reason::GoingAway).await;
     assert_eq!((closed.by, closed.reason, closed.clean), (ClosedBy::Peer, Reason::GoingAway, true));
     assert_eq!(handler.closed(), [closed]);
+    let link = mock.connection().link();
+    assert_eq!((link.goodbye(), link.peer_close()), (Some(Reason::GoingAway), Some(Reason::GoingAway)));
+    assert!(began.elapsed() < Duration::from_millis(100), "there is nobody to wait for");
     assert_eq!(&mock.take_sent()[..], b"last words\n");
     assert!(mock.is_ended());
 }
@@ -295,6 +299,63 @@ async fn what_arrives_is_read_in_a_turn_and_while_a_delivered_message_is_handled
     assert_eq!(task.await.unwrap().unwrap().by, ClosedBy::Peer);
     // What came before the message was handled before it; then it heard of the end.
     assert_eq!(&mock.take_sent()[..], b"two\nlast words\n");
+}
+
+#[tokio::test]
+async fn a_delivered_message_comes_behind_all_that_has_arrived() {
+    let mut mock = mock();
+    let mut session = mock.open(Obedient::default()).await.unwrap();
+    // More than the driver does at a time.
+    mock.receive("x\n".repeat(1000));
+    assert_eq!(session.deliver("last".into()).await, None);
+    assert!(mock.take_sent().ends_with(b"x\nlast\n"));
+    mock.receive("x\n".repeat(1000));
+    assert_eq!(session.turn().await, None);
+    assert_eq!(mock.take_sent().len(), 2000);
+}
+
+#[tokio::test]
+async fn a_message_is_not_delivered_while_the_driver_would_not_read() {
+    let mut mock = limited(Limits::default().with_outbox_soft(10));
+    let mut session = mock.open(Obedient::default()).await.unwrap();
+    mock.stall();
+    mock.connection().try_send("0123456789").unwrap();
+    let mut delivered = pin!(session.deliver("one".into()));
+    assert!(poll_once(delivered.as_mut()).is_pending());
+    assert_eq!(mock.connection().link().queued(), 11);
+    mock.resume();
+    assert_eq!(delivered.await, None);
+    assert_eq!(&mock.take_sent()[..], b"0123456789\none\n");
+}
+
+/// Its background fails until a message has come, and each time it is forgiven.
+struct Forgiving;
+
+impl Handler<LineConnection> for Forgiving {
+    type State = bool;
+    async fn on_open(&self, _: &LineConnection) -> Result<bool, Error> {
+        Ok(false)
+    }
+    async fn on_message(&self, conn: &LineConnection, done: &mut bool, line: Bytes) -> Result<(), Error> {
+        *done = true;
+        Ok(conn.send(line).await?)
+    }
+    async fn on_error(&self, _: &LineConnection, _: &mut bool, _: Error) -> Verdict {
+        Verdict::Continue
+    }
+    fn poll_background(&self, _: &LineConnection, done: &mut bool, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if *done { Poll::Pending } else { Poll::Ready(Err("not yet".into())) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_that_is_forgiven_lets_messages_through() {
+    let mut mock = mock();
+    let mut session = mock.open(Forgiving).await.unwrap();
+    mock.receive("one\n");
+    let turn = tokio::time::timeout(Duration::from_secs(1), session.turn()).await;
+    assert_eq!(turn.expect("no endless loop"), None);
+    assert_eq!(&mock.take_sent()[..], b"one\n");
 }
 
 #[tokio::test]
