@@ -132,9 +132,10 @@ impl Receive<Framed> for FramedReceiver {
     type Found = usize;
     type Error = Broken;
 
-    /// Owes the driver: never more than one thing at a time; `Incomplete` as long as it is not whole, with how much there
-    /// must be before it can be (a hint, so an announced length costs no memory); and a limit that holds from the header
-    /// on, not after the bytes have come. A message stays in the buffer; everything else is taken out of it here.
+    /// Owes the driver: never more than one thing at a time; `Incomplete` as long as it is not whole, with how much
+    /// there must be before it can be (a hint, so an announced length costs no memory); and a limit that holds from the
+    /// header on, not after the bytes have come. A message stays in the buffer; everything else is taken out of it
+    /// here.
     fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received<Framed, usize>, Broken> {
         let Some((header, _)) = buffer.split_first_chunk::<HEADER>() else {
             return Ok(Received::Incomplete { needed: HEADER });
@@ -166,8 +167,8 @@ impl Receive<Framed> for FramedReceiver {
         }
     }
 
-    /// Called right after `receive` has found a message. Copied, because the buffer is the thread's: a small message that
-    /// somebody keeps must not hold all of it.
+    /// Called right after `receive` has found a message. Copied, because the buffer is the thread's: a small message
+    /// that somebody keeps must not hold all of it.
     fn take(&mut self, length: usize, buffer: &mut BytesMut) -> Bytes {
         buffer.advance(HEADER);
         Bytes::copy_from_slice(&buffer.split_to(length))
@@ -190,8 +191,8 @@ impl Receive<Framed> for FramedReceiver {
 
 // --- the sending half: messages to bytes ----------------------------------------------
 
-/// It lies beside the outbox, under its lock, so what it remembers would follow the order on the wire: a number for each
-/// frame, a compressor. Nothing in here may block.
+/// It lies beside the outbox, under its lock, so what it remembers would follow the order on the wire: a number for
+/// each frame, a compressor. Nothing in here may block.
 struct FramedSender(());
 
 impl Transmit<Framed> for FramedSender {

@@ -77,8 +77,8 @@
 //!
 //! # Testing
 //!
-//! Handlers are tested without a server: `wsrv_rfc6455::connection::testing` has a mock WebSocket whose peer is the test,
-//! and `wsrv_core::testing` tells the rest. Both come with the feature `test-util`.
+//! Handlers are tested without a server: `wsrv_rfc6455::connection::testing` has a mock WebSocket whose peer is the
+//! test, and `wsrv_core::testing` tells the rest. Both come with the feature `test-util`.
 //!
 //! # Features
 //!

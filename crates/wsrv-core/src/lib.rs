@@ -41,6 +41,7 @@
 //! }
 //! # }
 //! ```
+//!
 //! # Features
 //!
 //! `test-util`: the module `testing`, with which handlers and layers are tested without sockets. Meant for

@@ -1,16 +1,18 @@
-//! A connection's life in single steps, when a test wants them: the driver's turns, steps, verdicts and goodbye, without
-//! its loop. It lies here because that is what it is made of; its face is [`testing`](crate::testing).
+//! A connection's life in single steps, when a test wants them: the driver's turns, steps, verdicts and goodbye, and
+//! its loop where it ends as soon as there is nothing to do. It lies here because that is what it is made of; its face
+//! is [`testing`](crate::testing).
 
 use super::reader::{self, Reader};
 use super::step::{Patience, Stepped, guarded};
 use super::{Begun, Counted, Drive, Driver, End, finish, judge};
 use crate::link::Shared;
 use crate::testing::alarm::Alarm;
+use crate::testing::caught;
 use crate::testing::pipe::Pipe;
 use crate::{Closed, ClosedBy, Connection, Error, Handler, Link, Reason, Verdict, Wire};
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +35,11 @@ impl<W: Wire> Prepared<W> {
 ///
 /// [`message`](Session::message), [`error`](Session::error), [`background`](Session::background) and
 /// [`close`](Session::close) each call one method and hand out what it returned. Dropping one of their futures half-way
-/// is what the driver does to a step whose connection is cut. Panics go through to the test, and nothing is dropped after
-/// a time. Dropping the session is the end of the driver's task: the state is dropped, and no `on_close` runs.
+/// is what the driver does to a step whose connection is cut. Panics go through to the test, and nothing is dropped
+/// after a time. Dropping the session is the end of the driver's task: the state is dropped, and no `on_close` runs.
 ///
-/// [`deliver`](Session::deliver) and [`turn`](Session::turn) do what the driver does, verdicts, deadlines and `on_close`
-/// included.
+/// [`deliver`](Session::deliver) and [`turn`](Session::turn) do what the driver does, verdicts, deadlines and
+/// `on_close` included.
 ///
 /// Each of them is a turn of the driver, after which all that was sent is written at once.
 pub struct Session<W: Wire, H: Handler<W::Connection>> {
@@ -61,13 +63,7 @@ struct Life<W: Wire, S> {
 /// Runs `inner` in turns of the driver. Their waker rings the alarm, and wakes the task that polls.
 async fn turns<W: Wire, T>(shared: Arc<Shared<W>>, alarm: Arc<Alarm>, inner: impl Future<Output = T> + Send) -> T {
     // A panic must not go through the turn: the outbox would stay corked.
-    let mut inner = pin!(inner);
-    let inner = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-        Err(panic) => Poll::Ready(Err(panic)),
-    });
-    let mut drive = pin!(Drive { shared, inner, _counted: Counted::default() });
+    let mut drive = pin!(Drive { shared, inner: caught(inner), _counted: Counted::default() });
     let waker = Waker::from(alarm.clone());
     let done = poll_fn(|cx| {
         alarm.reset();
@@ -154,7 +150,8 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
         self.alarm.has_rung()
     }
 
-    /// Waits until [`is_woken`](Session::is_woken). In a test with paused time, a timer of the background comes at once.
+    /// Waits until [`is_woken`](Session::is_woken). In a test with paused time, a timer of the background comes at
+    /// once.
     ///
     /// # Cancel safety
     ///
@@ -200,14 +197,14 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
         closed
     }
 
-    /// Does what the driver does with a message: a [turn](Session::turn), `on_message`, if that fails `on_error`, if that
-    /// wants it `on_close` and the goodbye, and another turn. Returns what `on_close` was told if the connection has ended;
-    /// then nothing more can be called.
+    /// Does what the driver does with a message: a [turn](Session::turn), `on_message`, if that fails `on_error`, if
+    /// that wants it `on_close` and the goodbye, and another turn. Returns what `on_close` was told if the connection
+    /// has ended; then nothing more can be called.
     ///
-    /// Like the driver, it waits while more than [`Limits::outbox_soft`](crate::Limits::outbox_soft) bytes lie in the outbox,
-    /// and does not deliver a message if what came before it ends the connection. A step that does not come to its end is
-    /// dropped when the connection is cut, or some time after it was closed, as [`Limits`](crate::Limits) say: have time
-    /// paused.
+    /// Like the driver, it waits while more than [`Limits::outbox_soft`](crate::Limits::outbox_soft) bytes lie in the
+    /// outbox, and does not deliver a message if what came before it ends the connection. A step that does not come to
+    /// its end is dropped when the connection is cut, or some time after it was closed, as [`Limits`](crate::Limits)
+    /// say: have time paused.
     ///
     /// # Panics
     ///
@@ -216,8 +213,8 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
         self.run(Some(message)).await
     }
 
-    /// Does what the driver does when it is woken: polls the background until it waits, reads and handles what
-    /// [has arrived](crate::testing::Mock::receive), and ends the connection if somebody has asked for that. Returns what
+    /// Does what the driver does when it is woken: polls the background until it waits, reads and handles what [has
+    /// arrived](crate::testing::Mock::receive), and ends the connection if somebody has asked for that. Returns what
     /// `on_close` was told if the connection has ended; then nothing more can be called.
     ///
     /// # Panics
@@ -276,8 +273,8 @@ enum Next<M> {
     End,
 }
 
-/// The driver's loop, but for a message that comes from the test: behind all that has arrived, and when the driver would
-/// read. Sets `idle` while it waits for nothing but a message.
+/// The driver's loop, but for a message that comes from the test: behind all that has arrived, and when the driver
+/// would read. Sets `idle` while it waits for nothing but a message.
 async fn serve<W: Wire, H: Handler<W::Connection>>(
     reader: &mut Reader<W>,
     handler: &H,

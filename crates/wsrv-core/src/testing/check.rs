@@ -1,25 +1,24 @@
 //! Whether a layer passes on everything.
 
-use super::alarm::Alarm;
-use super::probe::{Act, OnPurpose, Probe, REASON, Scene, Script, Seen, TEXT};
+use super::attempt::{Fault, PATIENCE, attempt, dropped, goes_on, on_purpose, panicked, waiting};
+use super::probe::{Act, Probe, REASON, Scene, Script, Seen, TEXT};
 use super::{Mock, Session};
 use crate::{Closed, ClosedBy, Connection, ConnectionId, Error, Handler, Reason, Verdict, Wire};
 use std::fmt::Debug;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::Poll;
 use tokio::time::timeout;
 
 /// Checks that a layer passes all events, errors, panics and the background through to the handler it is around.
 ///
-/// `layer` makes the layer around a [`Probe`], which is a handler of the layer's own, upper connection. `messages` makes
-/// the message of a number: what arrives below the layer, and what shall arrive above it. Different numbers make
-/// different messages, and the layer passes each of them on as exactly one.
+/// `layer` makes the layer around a [`Probe`], which is a handler of the layer's own, upper connection. (A layer for
+/// another layer's connection comes with that one around it.) `messages` makes the message of a number: what arrives
+/// below the layer, and what shall arrive above it. Different numbers make different messages, and the layer passes
+/// each of them on as exactly one.
 ///
-/// Of each connection these are played, on a [`Mock`] each time:
+/// These scenes are played, on a new [`Mock`] each:
 ///
 /// - every [`ClosedBy`], after some messages;
 /// - `on_open` that fails, waits, is dropped, panics;
@@ -88,13 +87,8 @@ const EVERY_END: [ClosedBy; 9] = [
     ClosedBy::Lost,
 ];
 
-/// How long the layer may take for a step that has nothing to wait for.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the layer may be polled before it polls the inner background.
 const POLLS: usize = 16;
-
-/// What is wrong with the layer.
-type Fault = String;
 
 /// The events of a connection that was opened.
 #[derive(Clone, Copy)]
@@ -539,87 +533,4 @@ fn same_error(name: &str, error: &Error) -> Result<(), Fault> {
         return Err(format!("the error of the inner {name} was replaced by {error:?}"));
     }
     Ok(())
-}
-
-/// Runs a step that is to come to its end.
-async fn attempt<T>(name: &str, step: impl Future<Output = T>) -> Result<T, Fault> {
-    match timeout(PATIENCE, caught(step)).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(_)) => Err(format!("{name} panics by itself")),
-        Err(_) => Err(format!("{name} does not come to its end")),
-    }
-}
-
-/// Runs a step in which the probe panics.
-async fn panicked<C: Connection, T>(
-    name: &str,
-    script: &Script<C>,
-    step: impl Future<Output = T>,
-) -> Result<(), Fault> {
-    match timeout(PATIENCE, caught(step)).await {
-        Ok(Ok(_)) if !script.has_acted() => Err(format!("{name} did not reach the inner handler")),
-        Ok(Ok(_)) => Err(format!("the panic of the inner {name} was swallowed")),
-        Ok(Err(panic)) => on_purpose(name, &*panic),
-        Err(_) => Err(format!("{name} does not come to its end")),
-    }
-}
-
-fn on_purpose(name: &str, panic: &(dyn std::any::Any + Send)) -> Result<(), Fault> {
-    if panic.is::<OnPurpose>() { Ok(()) } else { Err(format!("{name} panics by itself")) }
-}
-
-async fn caught<T>(step: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut step = pin!(step);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-        Err(panic) => Poll::Ready(Err(panic)),
-    })
-    .await
-}
-
-/// Polls a step until the probe waits in it.
-async fn waiting<C: Connection, F: Future + ?Sized>(
-    name: &str,
-    script: &Script<C>,
-    mut step: Pin<&mut F>,
-    alarm: &Arc<Alarm>,
-) -> Result<(), Fault> {
-    let waker = Waker::from(alarm.clone());
-    loop {
-        alarm.reset();
-        if step.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            return Err(match script.has_acted() {
-                true => format!("{name} does not wait for the inner handler"),
-                false => format!("{name} did not reach the inner handler"),
-            });
-        }
-        if script.lock().waiting > 0 {
-            return Ok(());
-        }
-        let woken = timeout(PATIENCE, alarm.ring()).await;
-        woken.map_err(|_| format!("{name} did not reach the inner handler"))?;
-    }
-}
-
-/// Polls a step until the probe waits in it, lets that go on, and sees that the step would be polled again.
-async fn goes_on<C: Connection, F: Future + ?Sized>(
-    name: &str,
-    script: &Script<C>,
-    step: Pin<&mut F>,
-) -> Result<(), Fault> {
-    let alarm = Arc::new(Alarm::default());
-    waiting(name, script, step, &alarm).await?;
-    alarm.reset();
-    script.release();
-    let woken = timeout(PATIENCE, alarm.ring()).await;
-    woken.map_err(|_| format!("the waker of the inner {name} does not reach the driver"))
-}
-
-/// Nothing of a dropped step is left waiting.
-fn dropped<C: Connection>(name: &str, script: &Script<C>) -> Result<(), Fault> {
-    match script.lock().waiting {
-        0 => Ok(()),
-        _ => Err(format!("the inner {name} was not dropped with the layer's")),
-    }
 }

@@ -1,8 +1,8 @@
 //! A test kit for those who write handlers and layers: no sockets, time that the test holds, and everything else as it
 //! is in the server.
 //!
-//! A [`Mock`] is a connection with the real outbox, whose peer is the test. A [`Session`] runs a handler on it, one event
-//! at a time, or as the driver would. [`check_layer`] finds out whether a layer passes everything on.
+//! A [`Mock`] is a connection with the real outbox, whose peer is the test. A [`Session`] runs a handler on it, one
+//! event at a time, or as the driver would. [`check_layer`] finds out whether a layer passes everything on.
 //!
 //! Of the crate this takes the feature `test-util`, for `[dev-dependencies]`. The wire is the application's own; a mock
 //! WebSocket and a peer that reads its messages are in `wsrv_rfc6455::connection::testing`.
@@ -155,6 +155,7 @@
 //! What a layer does of its own (what it refuses, what it sends) is tested like any handler, with a [`Mock`].
 
 pub(crate) mod alarm;
+mod attempt;
 mod check;
 mod mock;
 pub(crate) mod pipe;
@@ -165,7 +166,9 @@ pub use check::check_layer;
 pub use mock::Mock;
 pub use probe::{Probe, ProbeState};
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 /// Polls a future once, to look at one that waits. Nobody is woken for it afterwards, so poll it again or await it.
@@ -179,4 +182,15 @@ use std::task::{Context, Poll, Waker};
 /// ```
 pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Runs a future to its end or to its panic.
+pub(crate) async fn caught<T>(step: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut step = pin!(step);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }

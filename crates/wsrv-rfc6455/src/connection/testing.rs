@@ -1,4 +1,5 @@
-//! A mock WebSocket, for tests of handlers and layers: [`wsrv_core::testing`] with a peer that reads and sends messages.
+//! A mock WebSocket, for tests of handlers and layers: [`wsrv_core::testing`] with a peer that reads and sends
+//! messages.
 //!
 //! ```
 //! use wsrv_core::{ClosedBy, Error, Handler, Reason};
