@@ -48,8 +48,8 @@ pub struct Limits {
     /// After how much silence the peer is pinged, where the protocol has pings; anything it sends counts. Default 30 s;
     /// `None`: never.
     ///
-    /// This and the three times below are kept by [`Connections::keep_alive`](crate::Connections::keep_alive), which
-    /// looks about once a second.
+    /// This and the three times below are kept by the [`Connections`](crate::Connections) that the connection is
+    /// [tracked by](crate::Driver::tracked_by), to the second.
     pub ping_after: Option<Duration>,
     /// How long a pinged peer may stay silent before the connection is cut. Default 30 s.
     pub pong_timeout: Duration,

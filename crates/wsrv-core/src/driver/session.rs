@@ -335,7 +335,8 @@ async fn serve<W: Wire, H: Handler<W::Connection>>(
 
 impl<W: Wire> Reader<W> {
     fn waits_for_room(&self) -> bool {
-        self.shared.lock().queued() > self.shared.limits.outbox_soft
+        let outbox = self.shared.lock();
+        outbox.queued() > outbox.limits.outbox_soft
     }
 }
 
