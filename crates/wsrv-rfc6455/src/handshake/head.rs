@@ -47,6 +47,12 @@ impl RequestHead {
         })
     }
 
+    /// The same head, said in this version.
+    pub(super) fn with_version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     /// The method, such as `GET`. Methods are case-sensitive.
     pub fn method(&self) -> &str {
         self.method.as_str()
@@ -83,7 +89,7 @@ impl RequestHead {
         std::str::from_utf8(self.single("host")?).ok()
     }
 
-    /// HTTP/1.1 or HTTP/1.0.
+    /// HTTP/1.1 or HTTP/1.0; of a head that was made [`from_parts`](Self::from_parts), also another.
     pub fn version(&self) -> Version {
         self.version
     }

@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! In a server that has read the request already, [`RequestHead::from_parts`] takes it over and [`accept_response`]
+//! makes the answer.
+//!
 //! A client (feature `client`) goes the same way from the other end: a `ClientRequest` writes the request and tells what
 //! is `Expected` of the answer, an `AnswerReader` cuts the `AnswerHead` off what arrives, and `Expected::check` decides.
 //!
@@ -43,6 +46,7 @@ mod answer;
 mod client;
 mod head;
 mod host;
+mod http_types;
 mod lines;
 mod reader;
 mod server;
@@ -56,6 +60,7 @@ pub use answer::{AnswerHead, AnswerReader};
 pub use client::{AnswerError, ClientRequest, Expected, RequestError};
 pub use head::RequestHead;
 pub use host::split_host;
+pub use http_types::accept_response;
 pub use reader::{HeadError, HeadLimits, HeadReader};
 pub use server::{HandshakeError, Offer, check, check_http, encode_accept};
 pub use subprotocol::{InvalidSubprotocol, Subprotocols};

@@ -96,6 +96,17 @@ impl Offer {
     }
 }
 
+/// Headers of the answer that are the handshake's own, or would give it a body.
+pub(super) const RESERVED: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::SEC_WEBSOCKET_ACCEPT,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 /// Writes the answer that turns the connection into a WebSocket; frames may follow it at once.
 ///
 /// `extra` headers are added as they are, except those that belong to the handshake itself or would give the answer a
@@ -115,15 +126,6 @@ pub fn encode_accept(
     extra: &HeaderMap,
     out: &mut BytesMut,
 ) -> Result<(), InvalidSubprotocol> {
-    const RESERVED: [HeaderName; 7] = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::SEC_WEBSOCKET_ACCEPT,
-        header::SEC_WEBSOCKET_EXTENSIONS,
-        header::SEC_WEBSOCKET_PROTOCOL,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
     if subprotocol.is_some_and(|name| !tokens::is_token(name.as_bytes())) {
         return Err(InvalidSubprotocol);
     }
