@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
@@ -48,8 +49,13 @@ impl Rejection {
         Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long to come")
     }
 
+    /// 503 with a reason: not now, but in a few seconds perhaps (`Retry-After: 5`).
+    pub fn overloaded(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why).header(RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+
     /// Adds a header. Those that frame the answer (`Connection`, `Content-Length`, `Content-Type`, `Date`, `Trailer`,
-    /// `Transfer-Encoding`) are set by [`encode`](Rejection::encode) and cannot be added.
+    /// `Transfer-Encoding`) are set with the [answer](Rejection::response) and cannot be added.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.append(name, value);
         self
@@ -81,38 +87,55 @@ impl Rejection {
         &self.0.why
     }
 
-    /// The whole answer, HTTP/1.1, to a request with this method. A status that has no body (1xx, 204, 304) is answered
-    /// without one, and so is `HEAD`.
-    pub fn encode(&self, method: &str) -> Bytes {
+    /// The whole answer to a request with this method, in the types of the `http` crate. A status that has no body (1xx,
+    /// 204, 304) is answered without one, and so is `HEAD`.
+    pub fn response(&self, method: &str) -> Response<Bytes> {
         const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER, TRANSFER_ENCODING];
         let Inner { status, headers, body, why } = &*self.0;
-        let mut out = BytesMut::with_capacity(512);
-        let reason = status.canonical_reason().unwrap_or("Refused");
-        out.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = *status;
+        let out = response.headers_mut();
         for (name, value) in headers.iter().filter(|(name, _)| !OURS.contains(name)) {
-            put_header(&mut out, name, value.as_bytes());
+            out.append(name, value.clone());
         }
-        put_header(&mut out, &DATE, httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        let date = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now()));
+        out.insert(DATE, date.expect("a date is made of visible characters"));
         // RFC 9110 §7.8: who sends Upgrade names it here as well.
-        let connection: &[u8] = if headers.contains_key(UPGRADE) { b"close, upgrade" } else { b"close" };
-        put_header(&mut out, &CONNECTION, connection);
+        let connection = if headers.contains_key(UPGRADE) { "close, upgrade" } else { "close" };
+        out.insert(CONNECTION, HeaderValue::from_static(connection));
         if status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(status) {
-            out.put_slice(b"\r\n");
-            return out.freeze();
+            return response;
         }
         let line = || {
-            let text = format!("{} {reason}: {why}\n", status.as_u16());
+            let text = format!("{} {}: {why}\n", status.as_u16(), reason(*status));
             (HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
         };
         let (content_type, body) = body.clone().unwrap_or_else(line);
-        put_header(&mut out, &CONTENT_TYPE, content_type.as_bytes());
-        put_header(&mut out, &CONTENT_LENGTH, body.len().to_string().as_bytes());
-        out.put_slice(b"\r\n");
+        out.insert(CONTENT_TYPE, content_type);
+        out.insert(CONTENT_LENGTH, body.len().into());
         if method != "HEAD" {
-            out.put_slice(&body);
+            *response.body_mut() = body;
         }
+        response
+    }
+
+    /// The same answer as it goes over the wire in HTTP/1.1.
+    pub fn encode(&self, method: &str) -> Bytes {
+        let response = self.response(method);
+        let mut out = BytesMut::with_capacity(512);
+        let status = response.status();
+        out.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), reason(status)).as_bytes());
+        for (name, value) in response.headers() {
+            put_header(&mut out, name, value.as_bytes());
+        }
+        out.put_slice(b"\r\n");
+        out.put_slice(response.body());
         out.freeze()
     }
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Refused")
 }
 
 fn put_header(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
@@ -200,6 +223,8 @@ mod tests {
         assert!(answer.ends_with("content-type: text/plain\r\ncontent-length: 1\r\n\r\nb"), "{answer}");
         let empty = Rejection::new(StatusCode::NO_CONTENT, "nothing").encode("GET");
         assert!(empty.ends_with(b"connection: close\r\n\r\n"));
+        let later = String::from_utf8(Rejection::overloaded("no place").encode("GET").to_vec()).unwrap();
+        assert!(later.starts_with("HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n"), "{later}");
         let to_head = Rejection::forbidden("no").encode("HEAD");
         assert!(to_head.ends_with(b"content-length: 18\r\n\r\n"), "{to_head:?}");
     }
