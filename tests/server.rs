@@ -1,8 +1,11 @@
 //! Starting and stopping whole servers.
 
 mod common;
+#[path = "common/hosts.rs"]
+mod hosts;
 
 use common::{CLOSE, Peer, answer, close_frame, serve, soon, status, upgrade};
+use hosts::Pages;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use wsrv_app::prelude::*;
@@ -102,7 +105,7 @@ async fn a_listener_from_elsewhere_and_a_unix_socket_serve_the_same_routes() {
         assert!(soon(unix.read_buf(&mut answer)).await.unwrap() > 0, "{answer:?}");
     }
     let mut page = tokio::net::UnixStream::connect(&path).await.unwrap();
-    page.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    page.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     soon(page.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.ends_with("\r\n\r\nGET /page"), "{answer}");
@@ -165,34 +168,10 @@ async fn a_flood_of_one_peer_does_not_keep_others_waiting() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
-/// Tells what it was asked; panics, waits or leaves the body unread if it is told to.
-#[derive(Clone)]
-struct Pages;
-
-impl<B: Send + 'static> tower_service::Service<http::Request<B>> for Pages {
-    type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
-    type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        Box::pin(async move {
-            match request.uri().path() {
-                "/panic" => panic!("on purpose"),
-                "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
-                "/never" => std::future::pending().await,
-                _ => {}
-            }
-            Ok(http::Response::new(format!("{} {}", request.method(), request.uri()).into()))
-        })
-    }
-}
-
 #[tokio::test]
 async fn requests_that_ask_for_no_upgrade_go_to_the_http_service() {
     let server = serve(App::new().route("/", Echo).http(Pages)).await;
-    let (head, body) = answer(server.addr, b"GET /page?x=1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (head, body) = answer(server.addr, b"GET /page?x=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert_eq!(body, "GET /page?x=1");
     // And beside it, on the same path or not, a socket.
@@ -213,7 +192,7 @@ async fn the_http_service_gets_sound_requests_only() {
         (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
         (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx"),
         (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx"),
-        (500, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (500, "GET /panic HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
     ] {
         assert_eq!(status(server.addr, request.as_bytes()).await, expected, "{request}");
     }
@@ -229,14 +208,14 @@ async fn the_http_service_gets_sound_requests_only() {
 async fn an_answer_is_not_lost_although_the_body_was_not_read() {
     let server = serve(App::new().http(Pages)).await;
     let mut peer = Peer::connect(server.addr).await;
-    peer.send(b"POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await;
+    peer.send(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await;
     assert!(peer.head().await.starts_with("HTTP/1.1 200 "));
     // A server that closed its socket would answer this with a reset.
     for _ in 0..5 {
         peer.send(&[b'x'; 1000]).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(peer.rest().await, b"POST /page");
+    assert_eq!(peer.rest().await, b"POST /unread");
 }
 
 #[tokio::test]

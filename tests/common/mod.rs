@@ -89,10 +89,15 @@ impl Peer {
     /// Connected and upgraded.
     pub async fn open(addr: SocketAddr, target: &str) -> Self {
         let mut peer = Peer::connect(addr).await;
-        peer.send(upgrade(target, "").as_bytes()).await;
-        let head = peer.head().await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        peer.upgrade(target).await;
         peer
+    }
+
+    /// Sends an opening handshake and hears that it is accepted.
+    pub async fn upgrade(&mut self, target: &str) {
+        self.send(upgrade(target, "").as_bytes()).await;
+        let head = self.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
@@ -113,6 +118,16 @@ impl Peer {
             }
         }
         String::from_utf8(head).unwrap()
+    }
+
+    /// One whole answer to anything but `HEAD`: the status, the head in lower case, and as much of a body as it says.
+    pub async fn response(&mut self) -> (u16, String, String) {
+        let head = self.head().await.to_lowercase();
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("an answer");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        soon(self.0.read_exact(&mut body)).await.unwrap();
+        (status, head, String::from_utf8(body).unwrap())
     }
 
     /// Everything up to the end of the stream; panics if that is a reset.

@@ -1,5 +1,6 @@
 //! A server's description.
 
+use crate::host::Host;
 use crate::route::Route;
 use crate::server::Server;
 use std::fmt;
@@ -7,12 +8,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::ToSocketAddrs;
-use tokio::sync::watch;
-use wsrv_core::{Connections, Listener};
+use wsrv_core::{Connections, Listener, Places};
 use wsrv_http::{Gate, Gates, InvalidRoute, Router};
 use wsrv_rfc6455::handshake::HeadLimits;
 
-/// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one.
+/// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes it
+/// a part of another.
 #[derive(Debug, Default)]
 pub struct App {
     routes: Vec<(String, Route)>,
@@ -30,16 +31,22 @@ pub(crate) struct Settings {
     #[cfg(feature = "http")]
     pub(crate) http_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    /// For sockets that are no WebSocket, or not yet.
+    pub(crate) handshakes: Places,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        let handshakes = Places::new();
+        handshakes.set_total(Some(16_384));
+        handshakes.set_per_address(Some(1_024));
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "http")]
             http_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(15),
+            handshakes,
         }
     }
 }
@@ -88,8 +95,9 @@ impl App {
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
     /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
-    /// whatever path. Each is the last on its connection; gates do not see them. Without a service such requests are
-    /// refused.
+    /// whatever path; gates do not see them. The peer's address is among the request's extensions as
+    /// [`RemoteAddr`](crate::RemoteAddr), and with the feature `axum` as axum's `ConnectInfo`. A connection may bring one
+    /// request after the other, and become a WebSocket with the last. Without a service such requests are refused.
     #[cfg(feature = "http")]
     pub fn http<S, B>(mut self, service: S) -> Self
     where
@@ -123,8 +131,9 @@ impl App {
         self
     }
 
-    /// How long a request that goes to the [HTTP service](App::http) may take after its head, until its body is read
-    /// and its answer written, whatever their pace. Default 60 s.
+    /// How long a connection may take from the beginning of one request for the [HTTP service](App::http) to the
+    /// beginning of the next: to send a body, to wait for the answer, to read it, to be silent. Then it is closed.
+    /// Default 60 s.
     #[cfg(feature = "http")]
     pub fn http_timeout(mut self, time: Duration) -> Self {
         self.settings.http_timeout = time;
@@ -134,6 +143,35 @@ impl App {
     /// How long the connections may take to say goodbye when the server stops, before they are cut. Default 15 s.
     pub fn shutdown_timeout(mut self, time: Duration) -> Self {
         self.settings.shutdown_timeout = time;
+        self
+    }
+
+    /// How many WebSockets there may be at once. Past it: 503, after the gates have been asked. Default `None`: as many
+    /// as descriptors and memory allow.
+    pub fn max_connections(self, connections: impl Into<Option<usize>>) -> Self {
+        self.connections.places().set_total(connections.into());
+        self
+    }
+
+    /// How many WebSockets one address may have at once. Past it: 503. Default `None`.
+    ///
+    /// The address is [`Opening::remote_addr`](wsrv_http::Opening::remote_addr) as the gates leave it, so behind a proxy
+    /// that a gate trusts, the client's. What counts as one address is told at [`Places::set_per_address`].
+    pub fn max_connections_per_address(self, connections: impl Into<Option<usize>>) -> Self {
+        self.connections.places().set_per_address(connections.into());
+        self
+    }
+
+    /// How many accepted sockets may be in their opening handshake at once; one that brings pages to the HTTP service
+    /// counts for as long as it lives. Past it, sockets are told 503 before their request is read. Default 16,384.
+    pub fn max_handshakes(self, handshakes: impl Into<Option<usize>>) -> Self {
+        self.settings.handshakes.set_total(handshakes.into());
+        self
+    }
+
+    /// How many of them one address may have: the socket's, so a proxy in front is one. Default 1,024.
+    pub fn max_handshakes_per_address(self, handshakes: impl Into<Option<usize>>) -> Self {
+        self.settings.handshakes.set_per_address(handshakes.into());
         self
     }
 
@@ -161,33 +199,28 @@ impl App {
     ///
     /// A path is malformed or used twice.
     pub fn listen(self, listener: impl Into<Listener>) -> Result<Server, BindError> {
+        Ok(Server::new(listener.into(), Arc::new(self.into_host()?)))
+    }
+
+    /// Makes a service of it, to be called by somebody else's server: an axum or hyper application.
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice.
+    #[cfg(feature = "http")]
+    pub fn into_service(self) -> Result<crate::WebSocketService, InvalidRoute> {
+        Ok(crate::WebSocketService::new(Arc::new(self.into_host()?)))
+    }
+
+    fn into_host(self) -> Result<Host, InvalidRoute> {
         let mut router = Router::new();
         for (path, route) in self.routes {
             let host = route.host.clone();
-            router.add(host.as_deref(), &path, route)?;
+            router.add(host.as_deref(), &path, Arc::new(route))?;
         }
-        let service = Service {
-            router,
-            gates: self.gates,
-            #[cfg(feature = "http")]
-            fallback: self.fallback,
-            settings: self.settings,
-            connections: self.connections,
-            stopping: watch::Sender::new(false),
-        };
-        Ok(Server::new(listener.into(), Arc::new(service)))
+        let host = Host::new(router, self.gates, self.settings, self.connections);
+        #[cfg(feature = "http")]
+        let host = host.with_fallback(self.fallback);
+        Ok(host)
     }
-}
-
-/// What every connection of a server needs to know.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) router: Router<Route>,
-    pub(crate) gates: Gates,
-    #[cfg(feature = "http")]
-    pub(crate) fallback: Option<crate::fallback::Fallback>,
-    pub(crate) settings: Settings,
-    pub(crate) connections: Connections,
-    /// The server stops; requests that have not come are not waited for.
-    pub(crate) stopping: watch::Sender<bool>,
 }

@@ -1,28 +1,19 @@
 //! Requests that ask for no upgrade, served by an HTTP service of the application's.
 
-use crate::app::Settings;
-use crate::handshake::linger;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 use tower_service::Service;
-use wsrv_core::Accepted;
-use wsrv_rfc6455::handshake::RequestHead;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Response = http::Response<UnsyncBoxBody<Bytes, BoxError>>;
+pub(crate) type Response = http::Response<UnsyncBoxBody<Bytes, BoxError>>;
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// An HTTP service of any type.
@@ -48,29 +39,11 @@ impl Fallback {
         }))
     }
 
-    /// Serves the request whose head was read already; `received` is what came behind it.
-    pub(crate) async fn serve(&self, stream: Accepted, head: &RequestHead, received: BytesMut, settings: &Settings) {
-        let (read, write) = tokio::io::split(stream);
-        let replayed = std::io::Cursor::new([head.as_bytes(), &received[..]].concat());
-        let io = TokioIo::new(tokio::io::join(AsyncReadExt::chain(replayed, read), write));
-        let service = service_fn(|request| Box::pin(async { Ok::<_, Infallible>(self.answer(request).await) }));
-        let mut served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .keep_alive(false)
-            .max_headers(settings.head.max_headers)
-            .serve_connection(io, service);
-        match timeout(settings.http_timeout, poll_fn(|cx| served.poll_without_shutdown(cx))).await {
-            Ok(Ok(())) => linger(served.into_parts().io.into_inner()).await,
-            Ok(Err(error)) => tracing::debug!(%error, "an HTTP request failed"),
-            Err(_) => tracing::debug!("an HTTP request took too long"),
-        }
-    }
-
     /// The service's answer; 500 if it panics.
-    async fn answer(&self, request: http::Request<Incoming>) -> Response {
+    pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
         let failed = || {
             tracing::error!("an HTTP service panicked");
-            let mut response = http::Response::new(http_body_util::Empty::new().map_err(Into::into).boxed_unsync());
+            let mut response = with_body(http::Response::new(Bytes::new()));
             *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
             response
         };
@@ -82,6 +55,11 @@ impl Fallback {
         })
         .await
     }
+}
+
+/// An answer of our own as one of the service's.
+pub(crate) fn with_body(response: http::Response<Bytes>) -> Response {
+    response.map(|body| Full::new(body).map_err(Into::into).boxed_unsync())
 }
 
 impl fmt::Debug for Fallback {

@@ -1,64 +1,70 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
-use crate::app::Service;
-use crate::route::{Opened, Route};
+use crate::admission::{Transport, admit};
+use crate::host::Host;
 use bytes::BytesMut;
-use http::StatusCode;
-use std::future::poll_fn;
+use http::Extensions;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use wsrv_core::Accepted;
-use wsrv_http::{Gate, Matched, Opening, Rejection};
-use wsrv_rfc6455::handshake::{self, HeadReader, RequestHead};
+use wsrv_core::{Accepted, Place};
+use wsrv_http::Rejection;
+use wsrv_rfc6455::handshake::{HeadReader, RequestHead, check_http};
 
 /// How long and how much is read after a refusal, so that the peer gets to see the answer: closing a socket with
 /// unread input would send a reset, which may overtake it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Serves one accepted socket up to the point where somebody else takes over.
-pub(crate) async fn serve(mut stream: Accepted, peer: Option<SocketAddr>, service: Arc<Service>) {
+/// Serves one accepted socket up to the point where somebody else takes over. Its place among the handshakes is free
+/// again then.
+pub(crate) async fn serve(stream: Accepted, peer: Option<SocketAddr>, host: Arc<Host>, place: Place) {
+    host.until_cut(take_in(stream, peer, &host)).await;
+    drop(place);
+}
+
+/// Tells a socket for which there was no place.
+pub(crate) async fn turn_away(
+    stream: Accepted,
+    peer: Option<SocketAddr>,
+    rejection: Rejection,
+    host: Arc<Host>,
+    place: Place,
+) {
+    host.until_cut(refuse(stream, peer, "", &rejection)).await;
+    drop(place);
+}
+
+async fn take_in(mut stream: Accepted, peer: Option<SocketAddr>, host: &Arc<Host>) {
     // One deadline for everything, so that no pace of dribbling buys time.
-    let deadline = Instant::now() + service.settings.handshake_timeout;
+    let deadline = Instant::now() + host.settings.handshake_timeout;
     let mut received = BytesMut::new();
-    let request = match timeout_at(deadline, read_head(&mut stream, &mut received, &service)).await {
+    let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host)).await {
         Ok(Ok(Some(request))) => request,
         Ok(Ok(None)) => return,
         Ok(Err(rejection)) => return refuse(stream, peer, "", &rejection).await,
         Err(_) => return refuse(stream, peer, "", &Rejection::timeout()).await,
     };
     let method = request.method().to_owned();
-    if let Err(error) = handshake::check_http(&request) {
+    if let Err(error) = check_http(&request) {
         return refuse(stream, peer, &method, &error.into()).await;
     }
     #[cfg(feature = "http")]
-    if let Some(fallback) = service.fallback.as_ref().filter(|_| !request.is_upgrade()) {
-        return fallback.serve(stream, &request, received, &service.settings).await;
+    if let Some(fallback) = host.fallback.as_ref().filter(|_| !request.is_upgrade()) {
+        let stream = crate::replay::Replay::new(&request, received, stream);
+        return crate::keep_alive::serve(stream, peer, host, fallback).await;
     }
-    let admitted = timeout_at(deadline, unpanicking(admit(request, peer, &service))).await;
-    let (route, opened, answer) = match admitted.unwrap_or_else(|_| Err(undecided())) {
-        Ok((route, admitted)) => {
-            let Admitted { opening, subprotocol, answer } = admitted;
-            (route, |stream| Opened { stream, received, opening, subprotocol }, answer)
-        }
+    let admitted = match admit(host, request, peer, Extensions::new(), deadline).await {
+        Ok(admitted) => admitted,
         Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
     };
-    match timeout_at(deadline, stream.write_all(&answer)).await {
-        Ok(Ok(())) => route.start(opened(stream), &service.connections),
+    match timeout_at(deadline, stream.write_all(&admitted.encode())).await {
+        Ok(Ok(())) => host.start(admitted, Transport::Accepted(stream), received),
         _ => tracing::debug!(?peer, "lost in the opening handshake"),
     }
-}
-
-/// The peer has done its part, but a gate has not.
-fn undecided() -> Rejection {
-    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide")
 }
 
 /// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or
@@ -66,71 +72,36 @@ fn undecided() -> Rejection {
 async fn read_head(
     stream: &mut Accepted,
     received: &mut BytesMut,
-    service: &Service,
+    host: &Host,
 ) -> Result<Option<RequestHead>, Rejection> {
-    let mut reader = HeadReader::new(service.settings.head);
-    let mut stopping = service.stopping.subscribe();
+    let mut reader = HeadReader::new(host.settings.head);
     received.reserve(1024);
-    loop {
-        let read = tokio::select! {
-            read = stream.read_buf(received) => read,
-            _ = stopping.wait_for(|stopping| *stopping) => return Ok(None),
-        };
-        if read.unwrap_or(0) == 0 {
-            return Ok(None);
+    let read_on = async {
+        loop {
+            if stream.read_buf(received).await.unwrap_or(0) == 0 {
+                return Ok(None);
+            }
+            if let Some(request) = reader.read(received)? {
+                return Ok(Some(request));
+            }
         }
-        if let Some(request) = reader.read(received)? {
-            return Ok(Some(request));
-        }
+    };
+    tokio::select! {
+        // What has come is answered.
+        biased;
+        head = read_on => head,
+        () = host.stopping() => Ok(None),
     }
 }
 
-struct Admitted {
-    opening: Opening,
-    subprotocol: Option<String>,
-    answer: BytesMut,
-}
-
-/// Asks everybody who has a say.
-async fn admit(
-    request: RequestHead,
-    peer: Option<SocketAddr>,
-    service: &Service,
-) -> Result<(&Route, Admitted), Rejection> {
-    let found = service.router.find(&request).ok_or_else(Rejection::not_found);
-    if !request.is_upgrade() {
-        // There is no page here either. On a route, the answer below tells what is missing.
-        found.as_ref().map_err(Rejection::clone)?;
-    }
-    let offer = handshake::check(&request)?;
-    let Matched { value: route, params } = found?;
-    let mut opening = Opening::new(request, peer);
-    opening.extensions_mut().insert(params);
-    service.gates.admit(&mut opening).await?;
-    route.gates.admit(&mut opening).await?;
-    let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
-    let mut answer = BytesMut::with_capacity(256);
-    handshake::encode_accept(&offer, subprotocol.as_deref(), opening.response_headers_mut(), &mut answer)
-        .expect("a selected subprotocol is a token");
-    Ok((route, Admitted { opening, subprotocol, answer }))
-}
-
-/// Whose code panics refuses; everybody else goes on.
-async fn unpanicking<T>(admit: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
-    let mut admit = pin!(admit);
-    poll_fn(|cx| {
-        // What the panic left half done is its own.
-        catch_unwind(AssertUnwindSafe(|| admit.as_mut().poll(cx))).unwrap_or_else(|_| {
-            tracing::error!("a gate panicked");
-            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
-        })
-    })
-    .await
+/// What every host tells about a refusal.
+pub(crate) fn log_refusal(peer: Option<SocketAddr>, rejection: &Rejection) {
+    tracing::debug!(?peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
 }
 
 /// Answers a request with this method, and sees to it that the answer arrives.
 async fn refuse(mut stream: Accepted, peer: Option<SocketAddr>, method: &str, rejection: &Rejection) {
-    tracing::debug!(?peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
+    log_refusal(peer, rejection);
     if matches!(timeout(LINGER, stream.write_all(&rejection.encode(method))).await, Ok(Ok(()))) {
         linger(stream).await;
     }

@@ -88,16 +88,31 @@
 //! `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod app;
 #[cfg(feature = "http")]
 mod fallback;
 mod handshake;
+mod host;
+#[cfg(feature = "http")]
+mod keep_alive;
+#[cfg(feature = "http")]
+mod remote_addr;
+#[cfg(feature = "http")]
+mod replay;
 mod route;
 mod server;
+#[cfg(feature = "http")]
+mod service;
 
 pub use app::{App, BindError};
+pub use host::Stopped;
+#[cfg(feature = "http")]
+pub use remote_addr::RemoteAddr;
 pub use route::{Route, Routed};
-pub use server::{Server, Stopped};
+pub use server::{Handle, Server};
+#[cfg(feature = "http")]
+pub use service::WebSocketService;
 
 pub use wsrv_core;
 pub use wsrv_http;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use wsrv_core::{Accepted, Connections, Driver, Handler, Limits};
-use wsrv_http::{Gate, Gates, Opening, Params};
+use wsrv_core::{Driver, Handler, Limits};
+use wsrv_http::{Gate, Gates, Params};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::handshake::Subprotocols;
 
@@ -12,13 +12,13 @@ pub struct Route {
     pub(crate) host: Option<String>,
     pub(crate) gates: Gates,
     pub(crate) subprotocols: Subprotocols,
-    messages: wsrv_rfc6455::Limits,
-    limits: Arc<Limits>,
-    start: Start,
+    pub(crate) messages: wsrv_rfc6455::Limits,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) start: Start,
 }
 
 /// Spawns the driver. Handlers of all types are made alike here, once per connection; no message meets a `dyn`.
-type Start = Box<dyn Fn(Driver<WebSocket>) + Send + Sync>;
+pub(crate) type Start = Box<dyn Fn(Driver<WebSocket>) + Send + Sync>;
 
 impl Route {
     /// A route to this handler; to one that others hold as well, if it is an [`Arc`].
@@ -77,25 +77,6 @@ impl Route {
         self.limits = Arc::new(limits);
         self
     }
-
-    /// Begins the connection that `opening` has become.
-    pub(crate) fn start(&self, opened: Opened, connections: &Connections) {
-        let Opened { stream, received, opening, subprotocol } = opened;
-        let (request, remote_addr, extensions, _) = opening.into_parts();
-        let wire =
-            WebSocket::server(request).limits(self.messages).subprotocol(subprotocol.as_deref()).extensions(extensions);
-        let driver = Driver::accepted(stream, wire).remote_addr(remote_addr).received(received);
-        (self.start)(driver.limits(self.limits.clone()).tracked_by(connections));
-    }
-}
-
-/// An opening handshake that is done.
-pub(crate) struct Opened {
-    pub(crate) stream: Accepted,
-    /// What the peer has sent behind its request already.
-    pub(crate) received: bytes::BytesMut,
-    pub(crate) opening: Opening,
-    pub(crate) subprotocol: Option<String>,
 }
 
 impl<H: Handler<WebSocketConnection>> From<H> for Route {

@@ -1,10 +1,11 @@
 //! A server at work, and its orderly end.
 
-use crate::app::Service;
 use crate::handshake;
+use crate::host::{Host, Stopped};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use tokio::task::JoinSet;
@@ -14,12 +15,22 @@ use wsrv_core::{Connections, Listener, Reason};
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
-    service: Arc<Service>,
+    serving: Serving,
+}
+
+/// Tells the handles when nobody serves any more.
+#[derive(Debug)]
+struct Serving(Arc<Host>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl Server {
-    pub(crate) fn new(listener: Listener, service: Arc<Service>) -> Self {
-        Server { listeners: vec![listener], service }
+    pub(crate) fn new(listener: Listener, host: Arc<Host>) -> Self {
+        Server { listeners: vec![listener], serving: Serving(host) }
     }
 
     /// Listens there as well: all listeners serve the same routes, and stop together.
@@ -39,10 +50,15 @@ impl Server {
 
     /// The established connections, to count them or to close them all.
     pub fn connections(&self) -> &Connections {
-        &self.service.connections
+        &self.serving.0.connections
     }
 
-    /// Serves until Ctrl-C or, on Unix, SIGTERM; then as [`serve_until`](Server::serve_until). A second signal cuts at
+    /// A handle that stops the server from elsewhere, and tells when it has stopped.
+    pub fn handle(&self) -> Handle {
+        Handle { host: self.serving.0.clone() }
+    }
+
+    /// Serves until Ctrl-C or, on Unix, SIGTERM, or until a [handle](Server::handle) stops it; then as [`serve_until`](Server::serve_until). A second signal cuts at
     /// once those who have not said goodbye yet.
     ///
     /// The signals are listened for from this call on, not only once the future is polled.
@@ -63,7 +79,7 @@ impl Server {
         self.run(next(), next())
     }
 
-    /// Serves until `stop` is ready. Then no new connection is accepted; requests whose head has come are still answered;
+    /// Serves until `stop` is ready, or a [handle](Server::handle) stops it. Then no new connection is accepted; requests whose head has come are still answered;
     /// connections are closed with [`Reason::GoingAway`] (1001), the new ones as soon as they are established. What
     /// is not done after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
     ///
@@ -74,59 +90,88 @@ impl Server {
         self.run(stop, std::future::pending()).await
     }
 
-    /// `hurry` is polled only after `stop` is ready.
+    /// `hurry` is polled only after the stop has begun.
     async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) -> Stopped {
-        let Server { listeners, service } = self;
-        let connections = &service.connections;
+        let Server { listeners, serving } = self;
+        let host = &serving.0;
         let mut accepting: JoinSet<()> = JoinSet::new();
         for listener in listeners {
-            accepting.spawn(accept(listener, service.clone()));
+            accepting.spawn(accept(listener, host.clone()));
         }
-        stop.await;
-        tracing::info!(connections = connections.len(), "the server stops");
-        service.stopping.send_replace(true);
-        connections.close_all(Reason::GoingAway);
-        let all_done = async {
-            while accepting.join_next().await.is_some() {}
-            connections.empty().await;
-        };
         tokio::select! {
-            () = all_done => return Stopped { cut: 0 },
-            () = tokio::time::sleep(service.settings.shutdown_timeout) => {}
-            () = hurry => {}
+            () = stop => host.stop(Reason::GoingAway),
+            () = host.stopping() => {}
         }
-        accepting.shutdown().await;
-        let cut = connections.cut_all();
-        tracing::warn!(cut, "connections were cut: they had not said goodbye");
-        // `on_close` still runs, under its own deadline.
-        connections.empty().await;
-        Stopped { cut }
+        host.finish(async { while accepting.join_next().await.is_some() {} }, hurry).await
     }
 }
 
 /// Accepts until the server stops, and then waits for the requests that have come.
-async fn accept(listener: Listener, service: Arc<Service>) {
-    let mut stopping = service.stopping.subscribe();
+async fn accept(listener: Listener, host: Arc<Host>) {
+    let mut stopping = pin!(host.stopping());
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, peer) = listener.accept() => {
-                requests.spawn(handshake::serve(stream, peer, service.clone()));
-            }
+            (stream, peer) = listener.accept() => match host.begin_handshake(peer) {
+                Ok(place) => drop(requests.spawn(handshake::serve(stream, peer, host.clone(), place))),
+                Err(rejection) => if let Some(place) = host.begin_farewell() {
+                    requests.spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
+                },
+            },
             Some(_) = requests.join_next() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            () = &mut stopping => break,
         }
     }
     drop(listener);
     while requests.join_next().await.is_some() {}
 }
 
-/// How a server has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stopped {
-    /// Connections that had to be cut.
-    pub cut: usize,
+/// Stops a [`Server`] from elsewhere. Clones are handles of the same server.
+///
+/// ```no_run
+/// # use wsrv_app::prelude::*;
+/// # async fn example(app: App) -> Result<(), Box<dyn std::error::Error>> {
+/// let server = app.bind("127.0.0.1:8080").await?;
+/// let handle = server.handle();
+/// tokio::spawn(server.serve());
+/// // … later, and perhaps somewhere else:
+/// handle.stop_with(Reason::Restart);
+/// if let Some(stopped) = handle.stopped().await {
+///     println!("{} had to be cut", stopped.cut);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    host: Arc<Host>,
+}
+
+impl Handle {
+    /// Stops the server as [`Server::serve_until`] tells it, and returns at once. A server that does not serve yet
+    /// stops as soon as it does.
+    pub fn stop(&self) {
+        self.stop_with(Reason::GoingAway);
+    }
+
+    /// Stops the server; connections are closed for this reason, [`Reason::Restart`] (1012) for example. If it stops
+    /// already, nothing changes.
+    pub fn stop_with(&self, reason: Reason) {
+        self.host.stop(reason);
+    }
+
+    /// Waits until the server has stopped, by whoever's wish, and tells how. `None` if it was dropped instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub async fn stopped(&self) -> Option<Stopped> {
+        self.host.stopped().await
+    }
+
+    /// The established connections, to count them or to close them all.
+    pub fn connections(&self) -> &Connections {
+        &self.host.connections
+    }
 }
 
 #[cfg(unix)]

@@ -46,8 +46,13 @@ impl Opening {
         &mut self.extensions
     }
 
-    /// Headers that go out with the 101 answer, such as cookies. The handshake's own are not among them and cannot
-    /// be replaced.
+    /// The headers that go out with the 101 answer, but for the handshake's own.
+    pub fn response_headers(&self) -> &HeaderMap {
+        &self.response_headers
+    }
+
+    /// Where to add headers to the 101 answer, such as cookies. The handshake's own are not among them and cannot be
+    /// replaced.
     pub fn response_headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.response_headers
     }

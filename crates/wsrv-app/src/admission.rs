@@ -1,0 +1,128 @@
+//! The decision about a request that asks to become a connection, the same for every host.
+
+use crate::host::Host;
+use crate::route::Route;
+use bytes::BytesMut;
+use http::{Extensions, StatusCode};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::{Instant, timeout_at};
+use wsrv_core::{Accepted, Connections, Driver, Place};
+use wsrv_http::{Gate, Matched, Opening, Rejection};
+use wsrv_rfc6455::connection::WebSocket;
+use wsrv_rfc6455::handshake::{self, Offer, RequestHead};
+
+/// A request that may become a connection: everybody who has a say has agreed, and a place is taken.
+pub(crate) struct Admitted {
+    route: Arc<Route>,
+    opening: Opening,
+    offer: Offer,
+    subprotocol: Option<String>,
+    place: Place,
+    /// The host knew where the peer is.
+    addressed: bool,
+}
+
+/// What a connection runs over, once the host has handed it out.
+pub(crate) enum Transport {
+    Accepted(Accepted),
+    /// Whatever another server runs over.
+    #[cfg(feature = "http")]
+    Upgraded(hyper_util::rt::TokioIo<hyper::upgrade::Upgraded>),
+}
+
+/// Decides about a request, until the deadline at the latest. What panics refuses.
+///
+/// `peer` is where the request comes from, if the host knows; `extensions` stay with the connection.
+pub(crate) async fn admit(
+    host: &Host,
+    request: RequestHead,
+    peer: Option<SocketAddr>,
+    extensions: Extensions,
+    deadline: Instant,
+) -> Result<Admitted, Rejection> {
+    // The peer has done its part by now, so it is a gate that takes so long.
+    let undecided = || Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide");
+    let decided = timeout_at(deadline, unpanicking(decide(host, request, peer, extensions))).await;
+    decided.unwrap_or_else(|_| Err(undecided()))
+}
+
+async fn decide(
+    host: &Host,
+    request: RequestHead,
+    peer: Option<SocketAddr>,
+    extensions: Extensions,
+) -> Result<Admitted, Rejection> {
+    let found = host.router.find(&request).ok_or_else(Rejection::not_found);
+    if !request.is_upgrade() {
+        // There is no page here either. On a route, the answer below tells what is missing.
+        found.as_ref().map_err(Rejection::clone)?;
+    }
+    let offer = handshake::check(&request)?;
+    let Matched { value: route, params } = found?;
+    let mut opening = Opening::new(request, peer);
+    *opening.extensions_mut() = extensions;
+    opening.extensions_mut().insert(params);
+    host.gates.admit(&mut opening).await?;
+    route.gates.admit(&mut opening).await?;
+    let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
+    let place = host.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
+    let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
+    Ok(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() })
+}
+
+/// Whose code panics refuses; everybody else goes on.
+async fn unpanicking<T>(decide: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    let mut decide = pin!(decide);
+    poll_fn(|cx| {
+        // What the panic left half done is its own.
+        catch_unwind(AssertUnwindSafe(|| decide.as_mut().poll(cx))).unwrap_or_else(|_| {
+            tracing::error!("a gate panicked");
+            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
+        })
+    })
+    .await
+}
+
+const SELECTED_IS_TOKEN: &str = "a selected subprotocol is a token";
+
+impl Admitted {
+    /// The answer as it goes over the wire.
+    pub(crate) fn encode(&self) -> BytesMut {
+        let mut answer = BytesMut::with_capacity(256);
+        let headers = self.opening.response_headers();
+        handshake::encode_accept(&self.offer, self.subprotocol.as_deref(), headers, &mut answer)
+            .expect(SELECTED_IS_TOKEN);
+        answer
+    }
+
+    /// The answer for a server that writes it by itself.
+    #[cfg(feature = "http")]
+    pub(crate) fn response(&self) -> http::Response<()> {
+        let headers = self.opening.response_headers();
+        handshake::accept_response(&self.offer, self.subprotocol.as_deref(), headers).expect(SELECTED_IS_TOKEN)
+    }
+
+    /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
+    pub(crate) fn start(self, transport: Transport, received: BytesMut, connections: &Connections) {
+        let Admitted { route, opening, subprotocol, place, addressed, .. } = self;
+        let (request, remote_addr, extensions, _) = opening.into_parts();
+        let wire = WebSocket::server(request).limits(route.messages).subprotocol(subprotocol.as_deref());
+        let wire = wire.extensions(extensions);
+        let driver = match transport {
+            Transport::Accepted(stream) => Driver::accepted(stream, wire),
+            #[cfg(feature = "http")]
+            Transport::Upgraded(stream) => Driver::io(stream, wire),
+        };
+        // Where neither the host nor a gate has known it, the socket may.
+        let driver = match remote_addr {
+            None if !addressed => driver,
+            known => driver.remote_addr(known),
+        };
+        (route.start)(driver.received(received).limits(route.limits.clone()).tracked_by(connections).place(place));
+    }
+}

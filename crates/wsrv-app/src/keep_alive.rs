@@ -1,0 +1,122 @@
+//! A connection that brings ordinary requests, one after the other, and perhaps becomes a WebSocket with the last.
+
+use crate::admission::{Admitted, Transport, admit};
+use crate::fallback::{Fallback, Response, with_body};
+use crate::handshake::{linger, log_refusal};
+use crate::host::Host;
+use crate::remote_addr::RemoteAddr;
+use crate::replay::Replay;
+use bytes::Bytes;
+use http::Extensions;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use tokio::time::{Instant, sleep};
+use wsrv_http::Rejection;
+use wsrv_rfc6455::handshake::{RequestHead, check_http};
+
+/// hyper does not take less.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// Serves a connection whose first request is in `stream`'s replay and asks for no upgrade.
+///
+/// The requests are read and the answers written by hyper; it gives the stream back for the WebSocket.
+pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host, fallback: &Fallback) {
+    let exchange = Exchange { host, fallback, peer, progress: Mutex::default() };
+    let service = service_fn(|request| {
+        exchange.progress().began = Some(Instant::now());
+        Box::pin(async { Ok::<_, Infallible>(exchange.answer(request).await) })
+    });
+    let head_limits = host.settings.head;
+    let mut served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Ours runs on while the head comes.
+        .header_read_timeout(None)
+        .max_headers(head_limits.max_headers)
+        .max_buf_size(head_limits.max_size.max(MIN_BUFFER))
+        .serve_connection(TokioIo::new(stream), service);
+    let time = host.settings.http_timeout;
+    let mut deadline = pin!(sleep(time));
+    let mut stopping = pin!(host.stopping());
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = served.poll_without_shutdown(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            if told || stopping.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            told = true;
+            // Ends now if no request is under way, else with its answer.
+            Pin::new(&mut served).graceful_shutdown();
+        }
+        if let Some(began) = exchange.progress().began.take() {
+            deadline.as_mut().reset(began + time);
+        }
+        deadline.as_mut().poll(cx).map(|()| None)
+    });
+    match ended.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(?peer, %error, "an HTTP request failed"),
+        None => return tracing::debug!(?peer, "an HTTP connection took too long"),
+    }
+    let parts = served.into_parts();
+    let (stream, received) = parts.io.into_inner().into_parts(parts.read_buf);
+    let admitted = exchange.progress().admitted.take();
+    match admitted {
+        Some(admitted) => host.start(admitted, Transport::Accepted(stream), received),
+        None => linger(stream).await,
+    }
+}
+
+struct Exchange<'a> {
+    host: &'a Host,
+    fallback: &'a Fallback,
+    peer: Option<SocketAddr>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// A request has begun since the last look.
+    began: Option<Instant>,
+    /// The request that has ended them: its answer is on its way.
+    admitted: Option<Admitted>,
+}
+
+impl Exchange<'_> {
+    async fn answer(&self, request: http::Request<Incoming>) -> Response {
+        let method = request.method().clone();
+        self.decide(request).await.unwrap_or_else(|rejection| {
+            log_refusal(self.peer, &rejection);
+            with_body(rejection.response(method.as_str()))
+        })
+    }
+
+    async fn decide(&self, request: http::Request<Incoming>) -> Result<Response, Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let head = RequestHead::from_parts(&parts, self.host.settings.head)?;
+        check_http(&head)?;
+        if !head.is_upgrade() {
+            RemoteAddr::attach(self.peer, &mut parts.extensions);
+            return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
+        }
+        let deadline = Instant::now() + self.host.settings.handshake_timeout;
+        let admitted = admit(self.host, head, self.peer, Extensions::new(), deadline).await?;
+        let response = admitted.response();
+        self.progress().admitted = Some(admitted);
+        Ok(with_body(response.map(|()| Bytes::new())))
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,73 @@
+//! A stream of which something was read already.
+
+use bytes::{Buf, Bytes, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wsrv_core::Accepted;
+use wsrv_rfc6455::handshake::RequestHead;
+
+/// Gives the request's head and what came behind it once more, and then goes on with the stream.
+pub(crate) struct Replay {
+    prefix: BytesMut,
+    stream: Accepted,
+}
+
+impl Replay {
+    pub(crate) fn new(head: &RequestHead, received: BytesMut, stream: Accepted) -> Self {
+        let mut prefix = BytesMut::with_capacity(head.as_bytes().len() + received.len());
+        prefix.extend_from_slice(head.as_bytes());
+        prefix.extend_from_slice(&received);
+        Replay { prefix, stream }
+    }
+
+    /// The stream, and what was read of it beyond what the reader has used: `unused` is what it gives back.
+    pub(crate) fn into_parts(self, unused: Bytes) -> (Accepted, BytesMut) {
+        let mut received = BytesMut::from(unused);
+        received.extend_from_slice(&self.prefix);
+        (self.stream, received)
+    }
+}
+
+impl AsyncRead for Replay {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let taken = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix[..taken]);
+        self.prefix.advance(taken);
+        if self.prefix.is_empty() {
+            // The connection may live long.
+            self.prefix = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Replay {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,215 @@
+//! An app inside somebody else's HTTP server.
+
+use crate::admission::{Transport, admit};
+use crate::handshake::log_refusal;
+use crate::host::{Host, Stopped};
+use crate::remote_addr::RemoteAddr;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, UPGRADE};
+use http::{Extensions, Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
+use wsrv_core::{Accepted, Connections, Reason};
+use wsrv_http::Rejection;
+use wsrv_rfc6455::handshake::RequestHead;
+
+/// An [`App`](crate::App) as a `tower` service, for a server that reads the requests: an axum router, or hyper's
+/// connections (served `with_upgrades`). Clones are the same service.
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+/// use wsrv_app::prelude::*;
+///
+/// # async fn serve<H: Handler<WebSocketConnection>>(chat: H) -> Result<(), Box<dyn std::error::Error>> {
+/// let sockets = App::new().route("/chat/{room}", chat).into_service()?;
+/// let router = axum::Router::new()
+///     .route("/", axum::routing::get(|| async { "a page" }))
+///     .route_service("/chat/{room}", sockets.clone());
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await?;
+/// # Ok(()) }
+/// ```
+///
+/// It fits `route_service` (with the path the app knows, too), `nest_service` (the app sees the path without the prefix)
+/// and `fallback_service`. Every request that comes here is answered here: with 101, or with the same refusals that a
+/// [`Server`](crate::Server) gives. Requests over HTTP/2 are refused with 505: an upgrade needs HTTP/1.1.
+///
+/// **Connections** run as they do in a server of our own. Where the other server runs over plain TCP, also if through
+/// `axum::serve`, the socket is taken back together with what was read ahead; anything else (TLS, a pipe) stays a
+/// stream that the other server has wrapped. Extensions of the request, put there by layers around this service, are
+/// the connection's [`extensions`](wsrv_rfc6455::connection::WebSocketConnection::extensions).
+///
+/// **The peer's address** is known before the 101 only if the request tells it, as an extension: axum's
+/// `ConnectInfo<SocketAddr>` (with the feature `axum` here and `into_make_service_with_connect_info` there), or
+/// [`RemoteAddr`]. Without it, gates see no address and the limits per address count nobody; the connection's own
+/// `remote_addr()` is the socket's all the same.
+///
+/// **Limits and times.** All of the app's hold, but those of what the other server does: reading the head
+/// ([`handshake_timeout`](crate::App::handshake_timeout) begins when the request comes here), accepting, pages. What
+/// was given to [`App::http`](crate::App::http) is not used: pages are the other server's.
+///
+/// **The end**: [`shutdown`](Self::shutdown), beside that of the other server, which knows nothing of connections that
+/// it has handed over.
+#[derive(Clone)]
+pub struct WebSocketService {
+    host: Arc<Host>,
+}
+
+impl WebSocketService {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        WebSocketService { host }
+    }
+
+    /// The established connections, to count them or to close them all.
+    pub fn connections(&self) -> &Connections {
+        &self.host.connections
+    }
+
+    /// Closes every connection with [`Reason::GoingAway`] (1001) and waits, as
+    /// [`shutdown_with`](Self::shutdown_with).
+    pub async fn shutdown(&self) -> Stopped {
+        self.shutdown_with(Reason::GoingAway).await
+    }
+
+    /// Closes every connection for this reason and waits until all have said goodbye. Requests that are under way are
+    /// still answered, and closed as soon as they are connections; new ones are refused with 503. What is not done after
+    /// [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
+    ///
+    /// Called again, it waits for the same end; the first reason counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the end goes on, but nobody cuts who does not say goodbye.
+    pub async fn shutdown_with(&self, reason: Reason) -> Stopped {
+        self.host.stop(reason);
+        self.host.finish(std::future::ready(()), std::future::pending()).await
+    }
+}
+
+impl<B: Send + 'static> tower_service::Service<Request<B>> for WebSocketService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let host = self.host.clone();
+        Box::pin(async move {
+            let (parts, _) = request.into_parts();
+            Ok(answer(host, parts).await)
+        })
+    }
+}
+
+async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Full<Bytes>> {
+    let peer = RemoteAddr::of(&parts.extensions);
+    let extensions = std::mem::take(&mut parts.extensions);
+    let decided = host.until_cut(decide(&host, &parts, peer, extensions)).await;
+    let mut response = decided.unwrap_or_else(|| Err(stopping())).unwrap_or_else(|rejection| {
+        log_refusal(peer, &rejection);
+        rejection.response(parts.method.as_str())
+    });
+    if parts.version > Version::HTTP_11 {
+        // RFC 9113 §8.2.2: there are no headers for the connection.
+        response.headers_mut().remove(CONNECTION);
+        response.headers_mut().remove(UPGRADE);
+    }
+    response.map(Full::new)
+}
+
+fn stopping() -> Rejection {
+    Rejection::overloaded("the server stops")
+}
+
+async fn decide(
+    host: &Arc<Host>,
+    parts: &http::request::Parts,
+    peer: Option<SocketAddr>,
+    mut extensions: Extensions,
+) -> Result<Response<Bytes>, Rejection> {
+    let deadline = Instant::now() + host.settings.handshake_timeout;
+    let place = host.begin_handshake(peer)?;
+    // Behind the place: who stops the app either waits for this request, or is seen here.
+    if host.is_stopping() {
+        return Err(stopping());
+    }
+    let head = RequestHead::from_parts(parts, host.settings.head)?;
+    let on_upgrade = extensions.remove::<OnUpgrade>();
+    let admitted = admit(host, head, peer, extensions, deadline).await?;
+    let Some(on_upgrade) = on_upgrade else {
+        tracing::error!("the server around this service does no upgrades");
+        return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+    };
+    let response = admitted.response();
+    let host = host.clone();
+    tokio::spawn(async move {
+        let upgraded = host.until_cut(timeout_at(deadline, on_upgrade)).await;
+        match upgraded {
+            Some(Ok(Ok(upgraded))) => {
+                let (transport, received) = take_back(upgraded);
+                host.start(admitted, transport, received);
+            }
+            Some(_) => tracing::debug!(?peer, "lost in the opening handshake"),
+            None => {}
+        }
+        drop(place);
+    });
+    Ok(response.map(|()| Bytes::new()))
+}
+
+/// The plain socket, if there is one below, and what was read of it already.
+fn take_back(upgraded: Upgraded) -> (Transport, BytesMut) {
+    match take_socket::<TcpStream>(upgraded) {
+        Ok((tcp, received)) => {
+            tracing::debug!("a plain TCP socket was upgraded");
+            (Transport::Accepted(Accepted::Tcp(tcp)), received)
+        }
+        #[cfg(unix)]
+        Err(upgraded) => match take_socket::<UnixStream>(upgraded) {
+            Ok((unix, received)) => (Transport::Accepted(Accepted::Unix(unix)), received),
+            Err(upgraded) => keep(upgraded),
+        },
+        #[cfg(not(unix))]
+        Err(upgraded) => keep(upgraded),
+    }
+}
+
+fn keep(upgraded: Upgraded) -> (Transport, BytesMut) {
+    tracing::debug!("a stream of another server was upgraded");
+    (Transport::Upgraded(TokioIo::new(upgraded)), BytesMut::new())
+}
+
+fn take_socket<T>(upgraded: Upgraded) -> Result<(T, BytesMut), Upgraded>
+where
+    TokioIo<T>: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    // `axum::serve` and others find out the version of HTTP first, and wrap the stream for that.
+    match auto::upgrade::downcast::<TokioIo<T>>(upgraded) {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf.into())),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<T>>()?;
+            Ok((parts.io.into_inner(), parts.read_buf.into()))
+        }
+    }
+}
+
+impl fmt::Debug for WebSocketService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketService").field("connections", self.connections()).finish_non_exhaustive()
+    }
+}
