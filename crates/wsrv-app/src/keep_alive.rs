@@ -55,8 +55,11 @@ pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host,
                 break;
             }
             told = true;
-            // Ends now if no request is under way, else with its answer.
-            Pin::new(&mut served).graceful_shutdown();
+            // Ends now if no request is under way, else with its answer. One for an upgrade is the last anyway, and
+            // hyper would add a `close` to the 101.
+            if !exchange.progress().upgrading {
+                Pin::new(&mut served).graceful_shutdown();
+            }
         }
         if let Some(began) = exchange.progress().began.take() {
             deadline.as_mut().reset(began + time);
@@ -88,7 +91,9 @@ struct Exchange<'a> {
 struct Progress {
     /// A request has begun since the last look.
     began: Option<Instant>,
-    /// The request that has ended them: its answer is on its way.
+    /// The request under way asks for an upgrade.
+    upgrading: bool,
+    /// It may: the answer is on its way.
     admitted: Option<Admitted>,
 }
 
@@ -109,6 +114,7 @@ impl Exchange<'_> {
             RemoteAddr::attach(self.peer, &mut parts.extensions);
             return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
         }
+        self.progress().upgrading = true;
         let deadline = Instant::now() + self.host.settings.handshake_timeout;
         let admitted = admit(self.host, head, self.peer, Extensions::new(), deadline).await?;
         let response = admitted.response();
