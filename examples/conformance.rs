@@ -11,6 +11,9 @@ struct Options {
     /// Where to listen; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
     listen: String,
+    /// What serves: `own`, our listener, or `axum`.
+    #[arg(long, default_value = "own", value_parser = ["own", "axum"])]
+    host: String,
     /// The largest message and frame that is taken.
     #[arg(long, value_name = "BYTES")]
     max_message: Option<usize>,
@@ -39,7 +42,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let fragments = u32::try_from(bytes / 64).unwrap_or(u32::MAX).max(limits.max_fragments);
         limits = limits.with_max_message(bytes).with_max_frame(bytes).with_max_fragments(fragments);
     }
-    let server = App::new().route("/", Route::new(Echo).messages(limits)).bind(&options.listen).await?;
+    let app = App::new().route("/", Route::new(Echo).messages(limits));
+    if options.host == "axum" {
+        let listener = tokio::net::TcpListener::bind(&options.listen).await?;
+        println!("ready ws://{}/", listener.local_addr()?);
+        let router = axum::Router::new().fallback_service(app.into_service()?);
+        return Ok(axum::serve(listener, router).await?);
+    }
+    let server = app.bind(&options.listen).await?;
     let addr = server.local_addr()?;
     let serving = server.serve();
     println!("ready ws://{addr}/");

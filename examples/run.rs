@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 struct Running {
     child: Child,
     // Kept open, or the example could not print any more.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     /// What the example says it listens on.
     url: String,
 }
@@ -35,7 +35,13 @@ impl Running {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut first).unwrap();
         let url = first.trim().trim_start_matches("ready ").to_owned();
-        Running { child, _stdout: stdout, url }
+        Running { child, stdout, url }
+    }
+
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
     }
 }
 
@@ -63,7 +69,8 @@ impl Peer {
     }
 
     async fn close(mut self) {
-        self.0.close(None).await.unwrap();
+        // Fails if the other side has closed already.
+        let _ = self.0.close(None).await;
         while self.0.next().await.is_some_and(|message| message.is_ok()) {}
     }
 }
@@ -75,6 +82,8 @@ async fn echo_pull_codec_and_conformance_send_back_what_they_get() {
         ("pull", &["127.0.0.1:0"]),
         ("codec", &["127.0.0.1:0"]),
         ("conformance", &["--listen", "127.0.0.1:0"]),
+        ("conformance", &["--listen", "127.0.0.1:0", "--host", "axum"]),
+        ("graceful_shutdown", &["127.0.0.1:0"]),
     ] {
         let running = Running::start(name, args);
         let mut peer = Peer::connect(&running).await;
@@ -120,6 +129,43 @@ async fn unix_serves_both_of_its_listeners() {
     assert_eq!(unix.next().await.unwrap().unwrap(), Message::text("over Unix"));
     drop(running);
     let _ = std::fs::remove_file(path);
+}
+
+#[tokio::test]
+async fn axum_serves_pages_and_sockets() {
+    let mut running = Running::start("axum", &["127.0.0.1:0"]);
+    let mut ada = Peer::connect(&running).await;
+    assert!(ada.hear().await.starts_with("welcome ada, from Some(127.0.0.1:"));
+    let addr = running.url.trim_start_matches("ws://").trim_end_matches("/chat/ada");
+    let mut page = TcpStream::connect(addr).unwrap();
+    page.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut all = String::new();
+    page.read_to_string(&mut all).unwrap();
+    assert!(all.ends_with("\r\n\r\na page by axum"), "{all}");
+    let mut grace = Peer::connect(&running).await;
+    grace.hear().await;
+    grace.say("hello").await;
+    assert_eq!(ada.hear().await, "hello");
+    #[cfg(unix)]
+    {
+        let pid = running.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        ada.close().await;
+        grace.close().await;
+        assert_eq!(running.next_line(), "stopped, 0 cut");
+    }
+}
+
+#[tokio::test]
+async fn graceful_shutdown_restarts_on_request() {
+    let mut running = Running::start("graceful_shutdown", &["127.0.0.1:0"]);
+    let mut peer = Peer::connect(&running).await;
+    peer.say("restart").await;
+    assert_eq!(peer.hear().await, "back in a moment");
+    let Some(Ok(Message::Close(Some(frame)))) = peer.0.next().await else { panic!("no goodbye") };
+    assert_eq!(u16::from(frame.code), 1012);
+    peer.close().await;
+    assert_eq!(running.next_line(), "stopped, 0 cut");
 }
 
 #[test]
