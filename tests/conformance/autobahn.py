@@ -3,6 +3,7 @@
 
     autobahn.py --setup            install the suite into .tools/autobahn
     autobahn.py                    run it and compare with autobahn-server.md
+    autobahn.py --host axum        the same with the server inside axum
     autobahn.py --update           run it and rewrite autobahn-server.md
     autobahn.py --cases 6.* 7.1.5  run only these, compare nothing
 
@@ -129,11 +130,11 @@ def persist(command, env):
 
 
 @contextlib.contextmanager
-def server(program):
+def server(program, host):
     """Starts the server and gives its URL; complains if it ended by itself."""
     log = open(OUTPUT / "server.log", "w+")
     child = subprocess.Popen(
-        [program, *SERVER_ARGS], stdout=subprocess.PIPE, stderr=log, text=True
+        [program, *SERVER_ARGS, "--host", host], stdout=subprocess.PIPE, stderr=log, text=True
     )
     overdue = threading.Timer(20, child.kill)
     overdue.start()
@@ -313,6 +314,7 @@ def main():
     parser.add_argument("--update", action="store_true", help="rewrite the table of results")
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these: 7.1.5, or 6.* for a group")
     parser.add_argument("--server", default=str(SERVER), help="the program to test")
+    parser.add_argument("--host", default="own", help="what serves: own, our listener, or axum (own)")
     parser.add_argument("--url", help="test the server that listens here instead of starting one")
     parser.add_argument("--limit", type=int, default=600, help="seconds for the whole run (600)")
     args = parser.parse_args()
@@ -327,7 +329,7 @@ def main():
         OUTPUT.mkdir(parents=True)
         cases = chosen_cases(args.cases or [group + ".*" for group in GROUPS])
         print(f"{len(cases)} cases", flush=True)
-        with contextlib.nullcontext(args.url) if args.url else server(args.server) as url:
+        with contextlib.nullcontext(args.url) if args.url else server(args.server, args.host) as url:
             results = run_suite(url, cases, args.limit)
         return judge(results, compare=not args.cases, update=args.update)
     except (Untrusted, subprocess.CalledProcessError) as error:

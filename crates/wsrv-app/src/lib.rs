@@ -70,6 +70,38 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Hosts
+//!
+//! The same app works, with the same rules and limits,
+//!
+//! - on listeners of its own: [`App::bind`] for TCP, [`App::listen`] for a Unix socket or a listener made elsewhere, and
+//!   [`Server::and_listen`] for several at once;
+//! - beside pages on the same port (feature `http`): requests that ask for no upgrade go to the `tower` service given to
+//!   `App::http`, and a connection that has brought pages may still become a WebSocket with a later request;
+//! - inside an axum or hyper application (feature `http`): `App::into_service` makes a `WebSocketService` of it.
+//!
+//! # Limits
+//!
+//! | what | set with | default | past it |
+//! |---|---|---|---|
+//! | a request's head | [`App::head_limits`] | 16 KiB, 8 KiB a line, 100 headers | 431, 414 |
+//! | from the accept to the answer, gates included | [`App::handshake_timeout`] | 10 s | 408, 503 |
+//! | handshakes at once, in all | [`App::max_handshakes`] | 16,384 | 503 |
+//! | … from one address | [`App::max_handshakes_per_address`] | 1,024 | 503 |
+//! | WebSockets at once, in all | [`App::max_connections`] | none | 503 |
+//! | … from one address | [`App::max_connections_per_address`] | none | 503 |
+//! | from one page's request to the next | `App::http_timeout` | 60 s | closed |
+//! | messages and frames | [`Route::messages`] | 1 MiB | 1009 |
+//! | what waits for a peer, silence, goodbyes | [`Route::limits`] | [many](wsrv_core::Limits) | |
+//! | the server's end | [`App::shutdown_timeout`] | 15 s | cut |
+//!
+//! # The end
+//!
+//! [`Server::serve`] ends with Ctrl-C, [`Server::serve_until`] when a future of yours does, and both when a
+//! [`Handle`] says so. No new connection is accepted then, requests that have come are answered, every connection is
+//! closed with 1001 or for the reason that the handle gives, and who has not said goodbye at the deadline is cut.
+//! [`Stopped`] tells how many that were.
+//!
 //! # Logging
 //!
 //! By the crate `tracing`: install a subscriber to see why requests were refused, what handlers failed with, and how
@@ -82,10 +114,9 @@
 //!
 //! # Features
 //!
-//! `http`: requests that are no upgrade go to an ordinary HTTP service on the same port (`App::http`). Without it
-//! they are refused.
-//!
-//! `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
+//! - `http`: the other hosts, which brings hyper. Without it, requests that ask for no upgrade are refused.
+//! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings `http`.
+//! - `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
 mod admission;
