@@ -71,3 +71,36 @@ impl AsyncWrite for Replay {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+
+    #[tokio::test]
+    async fn nothing_is_lost_wherever_the_reader_stops() {
+        const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for stop in 0..HEAD.len() + 10 {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let stream = Accepted::Tcp(listener.accept().await.unwrap().0);
+            peer.write_all(b"later").await.unwrap();
+            drop(peer);
+            let mut received = BytesMut::from([HEAD, b"early"].concat().as_slice());
+            let head = HeadReader::new(HeadLimits::default()).read(&mut received).unwrap().unwrap();
+            let mut replay = Replay::new(&head, received, stream);
+            let mut used = vec![0; stop];
+            replay.read_exact(&mut used).await.unwrap();
+            // The reader has looked at the last three bytes without a use for them.
+            let unused = used.split_off(stop.saturating_sub(3));
+            let (mut stream, received) = replay.into_parts(unused.into());
+            used.extend_from_slice(&received);
+            let mut rest = vec![0; HEAD.len() + 10 - used.len()];
+            stream.read_exact(&mut rest).await.unwrap();
+            used.extend_from_slice(&rest);
+            assert_eq!(used, [HEAD, b"earlylater"].concat(), "{stop}");
+        }
+    }
+}
