@@ -70,7 +70,7 @@ async fn decide(
     host.gates.admit(&mut opening).await?;
     route.gates.admit(&mut opening).await?;
     let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
-    let place = host.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
+    let place = host.life.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
     let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
     Ok(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() })
 }

@@ -1,6 +1,7 @@
 //! A server's description.
 
 use crate::host::Host;
+use crate::life::Life;
 use crate::route::Route;
 use crate::server::Server;
 use std::fmt;
@@ -22,6 +23,20 @@ pub struct App {
     fallback: Option<crate::fallback::Fallback>,
     settings: Settings,
     connections: Connections,
+    handshakes: Handshakes,
+}
+
+/// The places for sockets that are no WebSocket, or not yet.
+#[derive(Debug)]
+struct Handshakes(Places);
+
+impl Default for Handshakes {
+    fn default() -> Self {
+        let places = Places::new();
+        places.set_total(Some(16_384));
+        places.set_per_address(Some(1_024));
+        Handshakes(places)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -31,22 +46,16 @@ pub(crate) struct Settings {
     #[cfg(feature = "http")]
     pub(crate) http_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
-    /// For sockets that are no WebSocket, or not yet.
-    pub(crate) handshakes: Places,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let handshakes = Places::new();
-        handshakes.set_total(Some(16_384));
-        handshakes.set_per_address(Some(1_024));
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "http")]
             http_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(15),
-            handshakes,
         }
     }
 }
@@ -165,13 +174,13 @@ impl App {
     /// How many accepted sockets may be in their opening handshake at once; one that brings pages to the HTTP service
     /// counts for as long as it lives. Past it, sockets are told 503 before their request is read. Default 16,384.
     pub fn max_handshakes(self, handshakes: impl Into<Option<usize>>) -> Self {
-        self.settings.handshakes.set_total(handshakes.into());
+        self.handshakes.0.set_total(handshakes.into());
         self
     }
 
     /// How many of them one address may have: the socket's, so a proxy in front is one. Default 1,024.
     pub fn max_handshakes_per_address(self, handshakes: impl Into<Option<usize>>) -> Self {
-        self.settings.handshakes.set_per_address(handshakes.into());
+        self.handshakes.0.set_per_address(handshakes.into());
         self
     }
 
@@ -218,7 +227,7 @@ impl App {
             let host = route.host.clone();
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
-        let host = Host::new(router, self.gates, self.settings, self.connections);
+        let host = Host::new(router, self.gates, self.settings, Life::new(self.connections, self.handshakes.0));
         #[cfg(feature = "http")]
         let host = host.with_fallback(self.fallback);
         Ok(host)

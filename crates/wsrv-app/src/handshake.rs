@@ -22,7 +22,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Serves one accepted socket up to the point where somebody else takes over. Its place among the handshakes is free
 /// again then.
 pub(crate) async fn serve(stream: Accepted, peer: Option<SocketAddr>, host: Arc<Host>, place: Place) {
-    host.until_cut(take_in(stream, peer, &host)).await;
+    host.life.until_cut(take_in(stream, peer, &host)).await;
     drop(place);
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn turn_away(
     host: Arc<Host>,
     place: Place,
 ) {
-    host.until_cut(refuse(stream, peer, "", &rejection)).await;
+    host.life.until_cut(refuse(stream, peer, "", &rejection)).await;
     drop(place);
 }
 
@@ -90,7 +90,7 @@ async fn read_head(
         // What has come is answered.
         biased;
         head = read_on => head,
-        () = host.stopping() => Ok(None),
+        () = host.life.stopping() => Ok(None),
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host,
         .serve_connection(TokioIo::new(stream), service);
     let time = host.settings.http_timeout;
     let mut deadline = pin!(sleep(time));
-    let mut stopping = pin!(host.stopping());
+    let mut stopping = pin!(host.life.stopping());
     let mut told = false;
     let ended = poll_fn(|cx| {
         loop {

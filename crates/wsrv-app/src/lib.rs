@@ -127,6 +127,7 @@ mod handshake;
 mod host;
 #[cfg(feature = "http")]
 mod keep_alive;
+mod life;
 #[cfg(feature = "http")]
 mod remote_addr;
 #[cfg(feature = "http")]
@@ -137,7 +138,7 @@ mod server;
 mod service;
 
 pub use app::{App, BindError};
-pub use host::Stopped;
+pub use life::Stopped;
 #[cfg(feature = "http")]
 pub use remote_addr::RemoteAddr;
 pub use route::{Route, Routed};

@@ -1,7 +1,8 @@
 //! A server at work, and its orderly end.
 
 use crate::handshake;
-use crate::host::{Host, Stopped};
+use crate::host::Host;
+use crate::life::{Life, Stopped};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ struct Serving(Arc<Host>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.life.abandon();
     }
 }
 
@@ -50,12 +51,12 @@ impl Server {
 
     /// The established connections, to count them or to close them all.
     pub fn connections(&self) -> &Connections {
-        &self.serving.0.connections
+        &self.serving.0.life.connections
     }
 
     /// A handle that stops the server from elsewhere, and tells when it has stopped.
     pub fn handle(&self) -> Handle {
-        Handle { host: self.serving.0.clone() }
+        Handle { life: self.serving.0.life.clone() }
     }
 
     /// Serves until Ctrl-C or, on Unix, SIGTERM, or until a [handle](Server::handle) stops it; then as [`serve_until`](Server::serve_until). A second signal cuts at
@@ -99,16 +100,17 @@ impl Server {
             accepting.spawn(accept(listener, host.clone()));
         }
         tokio::select! {
-            () = stop => host.stop(Reason::GoingAway),
-            () = host.stopping() => {}
+            () = stop => host.life.stop(Reason::GoingAway),
+            () = host.life.stopping() => {}
         }
-        host.finish(async { while accepting.join_next().await.is_some() {} }, hurry).await
+        let accepted = async { while accepting.join_next().await.is_some() {} };
+        host.life.finish(accepted, host.settings.shutdown_timeout, hurry).await
     }
 }
 
 /// Accepts until the server stops, and then waits for the requests that have come.
 async fn accept(listener: Listener, host: Arc<Host>) {
-    let mut stopping = pin!(host.stopping());
+    let mut stopping = pin!(host.life.stopping());
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
@@ -143,7 +145,7 @@ async fn accept(listener: Listener, host: Arc<Host>) {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
-    host: Arc<Host>,
+    life: Arc<Life>,
 }
 
 impl Handle {
@@ -156,7 +158,7 @@ impl Handle {
     /// Stops the server; connections are closed for this reason, [`Reason::Restart`] (1012) for example. If it stops
     /// already, nothing changes.
     pub fn stop_with(&self, reason: Reason) {
-        self.host.stop(reason);
+        self.life.stop(reason);
     }
 
     /// Waits until the server has stopped, by whoever's wish, and tells how. `None` if it was dropped instead.
@@ -165,12 +167,12 @@ impl Handle {
     ///
     /// May be dropped and called again at any time.
     pub async fn stopped(&self) -> Option<Stopped> {
-        self.host.stopped().await
+        self.life.stopped().await
     }
 
     /// The established connections, to count them or to close them all.
     pub fn connections(&self) -> &Connections {
-        &self.host.connections
+        &self.life.connections
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::admission::{Transport, admit};
 use crate::handshake::log_refusal;
-use crate::host::{Host, Stopped};
+use crate::host::Host;
+use crate::life::Stopped;
 use crate::remote_addr::RemoteAddr;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
@@ -74,7 +75,7 @@ impl WebSocketService {
 
     /// The established connections, to count them or to close them all.
     pub fn connections(&self) -> &Connections {
-        &self.host.connections
+        &self.host.life.connections
     }
 
     /// Closes every connection with [`Reason::GoingAway`] (1001) and waits, as
@@ -93,8 +94,9 @@ impl WebSocketService {
     ///
     /// Dropped, the end goes on, but nobody cuts who does not say goodbye.
     pub async fn shutdown_with(&self, reason: Reason) -> Stopped {
-        self.host.stop(reason);
-        self.host.finish(std::future::ready(()), std::future::pending()).await
+        self.host.life.stop(reason);
+        let time = self.host.settings.shutdown_timeout;
+        self.host.life.finish(std::future::ready(()), time, std::future::pending()).await
     }
 }
 
@@ -119,7 +121,7 @@ impl<B: Send + 'static> tower_service::Service<Request<B>> for WebSocketService 
 async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Full<Bytes>> {
     let peer = RemoteAddr::of(&parts.extensions);
     let extensions = std::mem::take(&mut parts.extensions);
-    let decided = host.until_cut(decide(&host, &parts, peer, extensions)).await;
+    let decided = host.life.until_cut(decide(&host, &parts, peer, extensions)).await;
     let mut response = decided.unwrap_or_else(|| Err(stopping())).unwrap_or_else(|rejection| {
         log_refusal(peer, &rejection);
         rejection.response(parts.method.as_str())
@@ -145,7 +147,7 @@ async fn decide(
     let deadline = Instant::now() + host.settings.handshake_timeout;
     let place = host.begin_handshake(peer)?;
     // Behind the place: who stops the app either waits for this request, or is seen here.
-    if host.is_stopping() {
+    if host.life.is_stopping() {
         return Err(stopping());
     }
     let head = RequestHead::from_parts(parts, host.settings.head)?;
@@ -158,7 +160,7 @@ async fn decide(
     let response = admitted.response();
     let host = host.clone();
     tokio::spawn(async move {
-        let upgraded = host.until_cut(timeout_at(deadline, on_upgrade)).await;
+        let upgraded = host.life.until_cut(timeout_at(deadline, on_upgrade)).await;
         match upgraded {
             Some(Ok(Ok(upgraded))) => {
                 let (transport, received) = take_back(upgraded);
