@@ -78,7 +78,7 @@ fn app() -> App {
         .route("/", Route::new(Echo).messages(limits))
         .route("/rooms/{room}", Echo)
         .route("/chat", Route::new(Echo).subprotocols(Subprotocols::new(["v2", "v1"]).unwrap()))
-        .handshake_timeout(Duration::from_millis(400))
+        .handshake_timeout(Duration::from_secs(1))
         .shutdown_timeout(Duration::from_millis(400))
 }
 

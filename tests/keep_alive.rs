@@ -16,8 +16,12 @@ async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
     Ok(())
 }
 
+fn app() -> App {
+    App::new().route("/", from_fn(echo)).http(Pages)
+}
+
 async fn server() -> Running {
-    serve(App::new().route("/", from_fn(echo)).http(Pages).http_timeout(Duration::from_millis(400))).await
+    serve(app()).await
 }
 
 fn request(method: &str, target: &str, extra: &str) -> String {
@@ -148,15 +152,15 @@ async fn the_http_service_is_told_the_peers_address() {
 
 #[tokio::test]
 async fn each_request_has_its_time_and_silence_counts() {
-    let server = server().await;
+    let server = serve(app().http_timeout(Duration::from_secs(1))).await;
     let began = Instant::now();
     let mut peer = Peer::connect(server.addr).await;
     for _ in 0..4 {
         peer.send(request("GET", "/page", "").as_bytes()).await;
         assert_eq!(peer.response().await.0, 200);
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    assert!(began.elapsed() > Duration::from_millis(700), "longer than one request's time");
+    assert!(began.elapsed() > Duration::from_millis(1100), "longer than one request's time");
     assert_eq!(peer.rest().await, b"", "an idle connection is closed");
 
     let in_time = async |what: &str, request: String| {
@@ -165,9 +169,9 @@ async fn each_request_has_its_time_and_silence_counts() {
         let began = Instant::now();
         let mut rest = Vec::new();
         // A peer that reads nothing at first; the end may be a reset.
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(1300)).await;
         let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut peer.0, &mut rest)).await;
-        assert!(began.elapsed() < Duration::from_secs(3), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
         assert!(rest.len() < 10_000_000, "{what}");
     };
     tokio::join!(
