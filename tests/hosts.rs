@@ -193,16 +193,43 @@ async fn an_axum_router_may_route_nest_or_fall_back_to_the_service() {
 
 #[tokio::test]
 async fn what_layers_put_into_a_request_stays_with_its_connection() {
-    let sockets = app().into_service().unwrap();
-    let router = axum::Router::new().fallback_service(sockets).layer(axum::Extension(Tag("seen")));
+    let router = axum::Router::new().fallback_service(app().into_service().unwrap());
+    let addr = serve_without_addresses(router.layer(axum::Extension(Tag("seen")))).await;
+    let mut peer = Peer::open(addr, "/").await;
+    peer.say("who").await;
+    assert!(peer.text().await.ends_with(" Some(\"seen\") /"));
+}
+
+/// Nobody tells the service where its peers are.
+async fn serve_without_addresses(router: axum::Router) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await });
-    let mut peer = Peer::open(addr, "/").await;
-    peer.say("who").await;
-    // Nobody has told the address, but the plain socket was taken back, and knows it.
-    let local = peer.0.local_addr().unwrap();
-    assert_eq!(peer.text().await, format!("Some(\"{local}\") None None None Some(\"seen\") /"));
+    addr
+}
+
+#[tokio::test]
+async fn a_plain_socket_is_taken_back_with_all_that_was_read_ahead() {
+    let sockets = app().max_connections_per_address(0).into_service().unwrap();
+    let axum = serve_without_addresses(axum::Router::new().fallback_service(sockets.clone())).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hyper = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = TowerToHyperService::new(sockets);
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    });
+    for addr in [axum, hyper] {
+        let mut peer = Peer::connect(addr).await;
+        let long = "#".repeat(50_000);
+        let all = [upgrade("/", "").into_bytes(), frame(TEXT, long.as_bytes()), frame(TEXT, b"who")].concat();
+        peer.send(&all).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "), "without an address none is counted");
+        assert_eq!(peer.text().await, long);
+        // Only the socket itself can have told this.
+        let local = peer.0.local_addr().unwrap();
+        assert_eq!(peer.text().await, format!("Some(\"{local}\") None None None None /"));
+    }
 }
 
 #[tokio::test]
