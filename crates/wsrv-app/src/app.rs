@@ -13,8 +13,8 @@ use wsrv_core::{Connections, Listener, Places};
 use wsrv_http::{Gate, Gates, InvalidRoute, Router};
 use wsrv_rfc6455::handshake::HeadLimits;
 
-/// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes it
-/// a part of another.
+/// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes
+/// it a part of another.
 #[derive(Debug, Default)]
 pub struct App {
     routes: Vec<(String, Route)>,
@@ -105,8 +105,8 @@ impl App {
     ///
     /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
     /// whatever path; gates do not see them. The peer's address is among the request's extensions as
-    /// [`RemoteAddr`](crate::RemoteAddr), and with the feature `axum` as axum's `ConnectInfo`. A connection may bring one
-    /// request after the other, and become a WebSocket with the last. Without a service such requests are refused.
+    /// [`RemoteAddr`](crate::RemoteAddr), and with the feature `axum` as axum's `ConnectInfo`. A connection may bring
+    /// one request after the other, and become a WebSocket with the last. Without a service such requests are refused.
     #[cfg(feature = "http")]
     pub fn http<S, B>(mut self, service: S) -> Self
     where
@@ -164,8 +164,8 @@ impl App {
 
     /// How many WebSockets one address may have at once. Past it: 503. Default `None`.
     ///
-    /// The address is [`Opening::remote_addr`](wsrv_http::Opening::remote_addr) as the gates leave it, so behind a proxy
-    /// that a gate trusts, the client's. What counts as one address is told at [`Places::set_per_address`].
+    /// The address is [`Opening::remote_addr`](wsrv_http::Opening::remote_addr) as the gates leave it, so behind a
+    /// proxy that a gate trusts, the client's. What counts as one address is told at [`Places::set_per_address`].
     pub fn max_connections_per_address(self, connections: impl Into<Option<usize>>) -> Self {
         self.connections.places().set_per_address(connections.into());
         self

@@ -74,10 +74,10 @@
 //!
 //! The same app works, with the same rules and limits,
 //!
-//! - on listeners of its own: [`App::bind`] for TCP, [`App::listen`] for a Unix socket or a listener made elsewhere, and
-//!   [`Server::and_listen`] for several at once;
-//! - beside pages on the same port (feature `http`): requests that ask for no upgrade go to the `tower` service given to
-//!   `App::http`, and a connection that has brought pages may still become a WebSocket with a later request;
+//! - on listeners of its own: [`App::bind`] for TCP, [`App::listen`] for a Unix socket or a listener made elsewhere,
+//!   and [`Server::and_listen`] for several at once;
+//! - beside pages on the same port (feature `http`): requests that ask for no upgrade go to the `tower` service given
+//!   to `App::http`, and a connection that has brought pages may still become a WebSocket with a later request;
 //! - inside an axum or hyper application (feature `http`): `App::into_service` makes a `WebSocketService` of it.
 //!
 //! # Limits
@@ -115,7 +115,8 @@
 //! # Features
 //!
 //! - `http`: the other hosts, which brings hyper. Without it, requests that ask for no upgrade are refused.
-//! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings `http`.
+//! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
+//!   `http`.
 //! - `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 

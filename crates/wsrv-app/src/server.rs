@@ -59,8 +59,9 @@ impl Server {
         Handle { life: self.serving.0.life.clone() }
     }
 
-    /// Serves until Ctrl-C or, on Unix, SIGTERM, or until a [handle](Server::handle) stops it; then as [`serve_until`](Server::serve_until). A second signal cuts at
-    /// once those who have not said goodbye yet.
+    /// Serves until Ctrl-C or, on Unix, SIGTERM, or until a [handle](Server::handle) stops it; then as
+    /// [`serve_until`](Server::serve_until). A signal that comes while it stops cuts at once those who have not said
+    /// goodbye yet.
     ///
     /// The signals are listened for from this call on, not only once the future is polled.
     ///
@@ -80,9 +81,10 @@ impl Server {
         self.run(next(), next())
     }
 
-    /// Serves until `stop` is ready, or a [handle](Server::handle) stops it. Then no new connection is accepted; requests whose head has come are still answered;
-    /// connections are closed with [`Reason::GoingAway`] (1001), the new ones as soon as they are established. What
-    /// is not done after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
+    /// Serves until `stop` is ready, or a [handle](Server::handle) stops it. Then no new connection is accepted;
+    /// requests whose head has come are still answered, and idle HTTP connections closed; connections are closed with
+    /// [`Reason::GoingAway`] (1001) or the handle's reason, the new ones as soon as they are established. What is not
+    /// done after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
     ///
     /// # Cancel safety
     ///

@@ -43,9 +43,9 @@ use wsrv_rfc6455::handshake::RequestHead;
 /// # Ok(()) }
 /// ```
 ///
-/// It fits `route_service` (with the path the app knows, too), `nest_service` (the app sees the path without the prefix)
-/// and `fallback_service`. Every request that comes here is answered here: with 101, or with the same refusals that a
-/// [`Server`](crate::Server) gives. Requests over HTTP/2 are refused with 505: an upgrade needs HTTP/1.1.
+/// It fits `route_service` (with the path the app knows, too), `nest_service` (the app sees the path without the
+/// prefix) and `fallback_service`. Every request that comes here is answered here: with 101, or with the same refusals
+/// that a [`Server`](crate::Server) gives. Requests over HTTP/2 are refused with 505: an upgrade needs HTTP/1.1.
 ///
 /// **Connections** run as they do in a server of our own. Where the other server runs over plain TCP, also if through
 /// `axum::serve`, the socket is taken back together with what was read ahead; anything else (TLS, a pipe) stays a
@@ -85,8 +85,8 @@ impl WebSocketService {
     }
 
     /// Closes every connection for this reason and waits until all have said goodbye. Requests that are under way are
-    /// still answered, and closed as soon as they are connections; new ones are refused with 503. What is not done after
-    /// [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
+    /// still answered, and closed as soon as they are connections; new ones are refused with 503. What is not done
+    /// after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
     ///
     /// Called again, it waits for the same end; the first reason counts.
     ///

@@ -87,8 +87,8 @@ impl Rejection {
         &self.0.why
     }
 
-    /// The whole answer to a request with this method, in the types of the `http` crate. A status that has no body (1xx,
-    /// 204, 304) is answered without one, and so is `HEAD`.
+    /// The whole answer to a request with this method, in the types of the `http` crate. A status that has no body
+    /// (1xx, 204, 304) is answered without one, and so is `HEAD`.
     pub fn response(&self, method: &str) -> Response<Bytes> {
         const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER, TRANSFER_ENCODING];
         let Inner { status, headers, body, why } = &*self.0;

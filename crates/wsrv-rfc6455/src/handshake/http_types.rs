@@ -13,12 +13,12 @@ use super::tokens;
 impl RequestHead {
     /// The head of a request that another server has read.
     ///
-    /// It is written down as a client would have sent it and read again, so that the same limits and the same strictness
-    /// hold as for one that came in bytes. What the other server has smoothed out cannot be seen any more: a fragment in
-    /// the target, lines that end in a bare LF, a length that was said twice.
+    /// It is written down as a client would have sent it and read again, so that the same limits and the same
+    /// strictness hold as for one that came in bytes. What the other server has smoothed out cannot be seen any more:
+    /// a fragment in the target, lines that end in a bare LF, a length that was said twice.
     ///
-    /// A request of HTTP/2 or HTTP/3 keeps its [`version`](Self::version), for which [`check`](super::check) refuses it:
-    /// WebSockets over their extended `CONNECT` (RFC 8441, RFC 9220) are not supported.
+    /// A request of HTTP/2 or HTTP/3 keeps its [`version`](Self::version), for which [`check`](super::check) refuses
+    /// it: WebSockets over their extended `CONNECT` (RFC 8441, RFC 9220) are not supported.
     ///
     /// # Errors
     ///
