@@ -30,8 +30,15 @@ impl Handler<WebSocketConnection> for Echo {
         Ok(())
     }
     async fn on_message(&self, conn: &WebSocketConnection, _: &mut (), message: Message) -> Result<(), Error> {
-        if message.as_text() != Some("who") {
-            return Ok(conn.send(message).await?);
+        match message.as_text() {
+            Some("who") => {}
+            Some("answer") => {
+                let answer = conn.response().ok_or("no opening handshake")?;
+                let headers = answer.headers().iter();
+                let lines = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap().to_lowercase()));
+                return Ok(conn.send(lines.collect::<Vec<_>>().join("\n")).await?);
+            }
+            _ => return Ok(conn.send(message).await?),
         }
         let extensions = conn.extensions();
         let about = format!(
@@ -108,6 +115,11 @@ async fn every_host_opens_and_closes_connections_alike() {
         assert_eq!(peer.text().await, "glued", "{kind:?}");
         let who = format!("Some(\"{addr}\") Some(\"v1\") None Some(\"ada from 127.0.0.1\") None /chat");
         assert_eq!(peer.text().await, who, "{kind:?}");
+        // The connection knows what it was answered. (Another server may add a date.)
+        peer.say("answer").await;
+        let known = peer.text().await;
+        assert_eq!(known.lines().count(), 6, "{kind:?}: {known}");
+        assert!(known.lines().all(|line| head.contains(&format!("\r\n{line}\r\n"))), "{kind:?}: {known}");
         let big = "größer".repeat(10_000);
         peer.say(&big).await;
         assert_eq!(peer.text().await, big, "{kind:?}");

@@ -110,9 +110,9 @@ impl Admitted {
     /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
     pub(crate) fn start(self, transport: Transport, received: BytesMut, connections: &Connections) {
         let Admitted { route, opening, subprotocol, place, addressed, .. } = self;
-        let (request, remote_addr, extensions, _) = opening.into_parts();
+        let (request, remote_addr, extensions, response_headers) = opening.into_parts();
         let wire = WebSocket::server(request).limits(route.messages).subprotocol(subprotocol.as_deref());
-        let wire = wire.extensions(extensions);
+        let wire = wire.extensions(extensions).response_headers(response_headers);
         let driver = match transport {
             Transport::Accepted(stream) => Driver::accepted(stream, wire),
             #[cfg(feature = "http")]

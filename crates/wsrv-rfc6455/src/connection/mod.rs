@@ -65,9 +65,9 @@ pub use control::{ControlFrame, ControlFrames};
 pub use wire::{WebSocket, WebSocketReceiver, WebSocketSender};
 pub use writer::MessageWriter;
 
-use crate::handshake::RequestHead;
+use crate::handshake::{self, RequestHead};
 use crate::{CloseCode, CloseFrame, Message, PreparedFrame, Text};
-use http::Extensions;
+use http::{Extensions, HeaderMap, Response};
 use std::fmt;
 use std::time::Duration;
 use wsrv_core::{Connection, Link, SendError};
@@ -82,6 +82,9 @@ pub struct Opened {
     request: RequestHead,
     subprotocol: Option<Box<str>>,
     extensions: Extensions,
+    /// Most answers have no headers of their own.
+    #[allow(clippy::box_collection)]
+    response_headers: Option<Box<HeaderMap>>,
 }
 
 impl WebSocketConnection {
@@ -211,6 +214,16 @@ impl WebSocketConnection {
     /// The request of the opening handshake.
     pub fn request(&self) -> &RequestHead {
         &self.0.context().request
+    }
+
+    /// The answer to it, freshly made: status 101 with all its headers. `None` if the request was no opening handshake,
+    /// because somebody made the connection by other means.
+    pub fn response(&self) -> Option<Response<()>> {
+        let Opened { request, subprotocol, response_headers, .. } = self.0.context();
+        let none = HeaderMap::new();
+        let extra = response_headers.as_deref().unwrap_or(&none);
+        let offer = handshake::check(request).ok()?;
+        handshake::accept_response(&offer, subprotocol.as_deref(), extra).ok()
     }
 
     /// The subprotocol that was agreed on.

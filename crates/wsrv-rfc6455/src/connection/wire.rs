@@ -9,7 +9,7 @@ use crate::{
     SendError, Sender,
 };
 use bytes::{Bytes, BytesMut};
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use wsrv_core::{Link, Out, Reason, Receive, Received, Transmit, Wire};
@@ -25,7 +25,7 @@ pub struct WebSocket {
 impl WebSocket {
     /// A WebSocket that this request has opened, with default limits and no subprotocol.
     pub fn server(request: RequestHead) -> Self {
-        let opened = Opened { request, subprotocol: None, extensions: Extensions::new() };
+        let opened = Opened { request, subprotocol: None, extensions: Extensions::new(), response_headers: None };
         WebSocket { limits: Limits::default(), opened }
     }
 
@@ -38,6 +38,12 @@ impl WebSocket {
     /// The subprotocol that was agreed on.
     pub fn subprotocol(mut self, name: Option<&str>) -> Self {
         self.opened.subprotocol = name.map(Into::into);
+        self
+    }
+
+    /// Headers that the answer had besides those of the handshake itself.
+    pub fn response_headers(mut self, headers: HeaderMap) -> Self {
+        self.opened.response_headers = (!headers.is_empty()).then(|| Box::new(headers));
         self
     }
 
