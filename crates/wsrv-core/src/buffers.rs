@@ -15,7 +15,12 @@ const WRITE_MAX: usize = 64 * 1024;
 /// Write buffers a thread keeps.
 const WRITE_KEPT: usize = 64;
 
+/// Buffers of large messages that a thread keeps, and up to which size.
+const OWN_KEPT: usize = 4;
+const OWN_MAX: usize = 1024 * 1024 + READ;
+
 thread_local! {
+    static OWN_BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
     static READ_BUFFER: Cell<Option<BytesMut>> = const { Cell::new(None) };
     static WRITE_BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
@@ -30,6 +35,39 @@ pub(crate) fn give_read(mut buffer: BytesMut) {
     if buffer.capacity() >= READ || buffer.try_reclaim(READ) {
         let _ = READ_BUFFER.try_with(|kept| kept.set(Some(buffer)));
     }
+}
+
+/// A buffer for a message that needs `needed` bytes, of which these have arrived.
+///
+/// Announcing a size costs nobody memory: a new buffer has room for four times of what has arrived; for the whole message
+/// if eight times is enough. One that lies there anyway may be larger.
+pub(crate) fn take_own(arrived: &[u8], needed: usize) -> BytesMut {
+    // The last message that lay in it is gone, or else it cannot be reclaimed.
+    let find = |kept: &RefCell<Vec<BytesMut>>| {
+        let mut kept = kept.borrow_mut();
+        let index = kept.iter_mut().position(|buffer| buffer.try_reclaim(needed))?;
+        Some(kept.swap_remove(index))
+    };
+    let kept = OWN_BUFFERS.try_with(find).ok().flatten();
+    let room = if needed <= 8 * arrived.len() { needed } else { 4 * arrived.len() };
+    let mut buffer = kept.unwrap_or_else(|| BytesMut::with_capacity(room.max(arrived.len() + 1)));
+    buffer.extend_from_slice(arrived);
+    buffer
+}
+
+/// Takes the handle of a buffer of `size` bytes back in which a large message lies. When the message is dropped, there is room in it
+/// again. (The system takes its time to hand out and to clear so much memory anew for each message.)
+pub(crate) fn give_own(buffer: BytesMut, size: usize) {
+    if size > OWN_MAX {
+        return;
+    }
+    let _ = OWN_BUFFERS.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() == OWN_KEPT {
+            kept.remove(0);
+        }
+        kept.push(buffer);
+    });
 }
 
 pub(crate) fn take_write() -> BytesMut {

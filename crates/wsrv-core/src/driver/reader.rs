@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 /// What one turn may do before other connections get theirs: a message counts 1, a read `READ_COST`.
 const TURN: u16 = 256;
 const READ_COST: u16 = 32;
-/// An unfinished message of at least this size is read into a buffer of its own.
+/// An unfinished message of at least this size that has to wait goes on in a buffer of its own.
 const OWN: usize = 16 * 1024;
 /// Bytes of messages received ahead after which no more are, however few they are.
 const BACKLOG_BYTES: usize = 64 * 1024;
@@ -102,7 +102,15 @@ impl<W: Wire> Reader<W> {
     pub(super) fn take(&mut self, found: Found<W>) -> Incoming<W> {
         self.needed = 0;
         self.shared.marks.message();
-        self.receiver.take(found, &mut self.buffer)
+        if self.borrowed {
+            return self.receiver.take(found, &mut self.buffer);
+        }
+        let size = self.buffer.capacity();
+        let message = self.receiver.take(found, &mut self.buffer);
+        if self.buffer.is_empty() {
+            buffers::give_own(std::mem::take(&mut self.buffer), size);
+        }
+        message
     }
 
     pub(super) fn take_stored(&mut self) -> Incoming<W> {
@@ -302,8 +310,8 @@ impl<W: Wire> Reader<W> {
         self.shared.lock().stream.poll_read(cx, &mut self.buffer)
     }
 
-    /// Reads land in the thread's buffer; a large message that is not whole yet in one of its own, which then
-    /// becomes the message.
+    /// Reads land in the thread's buffer. A message that does not fit there, or of which a large part has waited, has a
+    /// buffer of its own, which then becomes the message.
     fn make_room(&mut self) {
         let have = self.buffer.len();
         if have == 0 {
@@ -314,18 +322,13 @@ impl<W: Wire> Reader<W> {
                 // A message that somebody keeps lies in the old one.
                 self.buffer = BytesMut::with_capacity(buffers::READ);
             }
-        } else if self.needed >= OWN {
-            if self.borrowed || self.buffer.capacity() == have {
-                // Announcing a size costs nobody memory: room grows with what has arrived, by doubling, and the last
-                // time to what the message needs. (`reserve` would go past that.)
-                let (missing, step) = (self.needed.saturating_sub(have).max(1), have.max(buffers::READ));
-                let room = if missing <= 2 * step { missing } else { step };
-                let mut own = BytesMut::with_capacity(have + room);
-                own.extend_from_slice(&self.buffer);
-                let old = std::mem::replace(&mut self.buffer, own);
-                if std::mem::take(&mut self.borrowed) {
-                    buffers::give_read(old);
-                }
+        } else if !self.borrowed && self.buffer.capacity() > have {
+            // Its own buffer has room.
+        } else if self.needed > buffers::READ || (!self.borrowed && self.needed >= OWN) {
+            let old = std::mem::replace(&mut self.buffer, BytesMut::new());
+            self.buffer = buffers::take_own(&old, self.needed);
+            if std::mem::take(&mut self.borrowed) {
+                buffers::give_read(old);
             }
         } else if !self.borrowed {
             let mut buffer = buffers::take_read();
@@ -350,7 +353,9 @@ impl<W: Wire> Reader<W> {
         }
         self.borrowed = false;
         let buffer = std::mem::take(&mut self.buffer);
-        if !buffer.is_empty() {
+        if self.needed >= OWN && !buffer.is_empty() {
+            self.buffer = buffers::take_own(&buffer, self.needed);
+        } else if !buffer.is_empty() {
             self.buffer = BytesMut::from(&buffer[..]);
         }
         buffers::give_read(buffer);
