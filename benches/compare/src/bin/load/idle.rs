@@ -1,0 +1,41 @@
+//! Connections that have talked once and are silent now: what do they take?
+
+use crate::Figures;
+use crate::client::{TOGETHER, exchange, open, open_some};
+use crate::server::Server;
+use std::time::Duration;
+use std::{io, thread};
+use wsrv_compare::Kind;
+
+/// For a server to do what it has put off.
+const SETTLE: Duration = Duration::from_millis(1000);
+
+pub fn run(connections: usize, server: &Server) -> io::Result<Figures> {
+    let (message, reply) = (Kind::Binary.client_frame(16), Kind::Binary.server_frame(16));
+    // What the first connections make the server allocate once and for all is not theirs.
+    for stream in &mut open_some(server.port, TOGETHER)? {
+        exchange(stream, &message, &reply)?;
+    }
+    thread::sleep(SETTLE / 2);
+    let before = server.memory()?;
+    let mut streams = open(server.port, connections)?;
+    for stream in &mut streams {
+        exchange(stream, &message, &reply)?;
+    }
+    thread::sleep(SETTLE);
+    let (with, cpu) = (server.memory()?, server.cpu_ns()?);
+    thread::sleep(SETTLE);
+    let idle = server.cpu_ns()? - cpu;
+    drop(streams);
+    thread::sleep(SETTLE);
+    let after = server.memory()?;
+    let each = |with: u64, before: u64| (with as f64 - before as f64) / connections as f64;
+    Ok(vec![
+        ("bytes", each(with.0, before.0)),
+        ("anonymous_bytes", each(with.1, before.1)),
+        ("rss_before", before.0 as f64),
+        ("rss_with", with.0 as f64),
+        ("rss_after", after.0 as f64),
+        ("idle_cpu_ns_per_s", idle as f64 / SETTLE.as_secs_f64()),
+    ])
+}
