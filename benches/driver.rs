@@ -1,7 +1,7 @@
 //! Whole connections, but for the network: the driver, the handler, the outbox and groups, over streams in memory.
 //!
-//! Over such a stream each connection writes in its own turn. Over TCP the sender of a group writes for all, which only
-//! the comparison over real sockets can show.
+//! Over such a stream each connection writes in its own turn. Over TCP the sender of a group writes for all, which
+//! `scripts/instructions` counts and the comparison over real sockets shows.
 #![allow(missing_docs)]
 
 use divan::Bencher;

@@ -1,4 +1,4 @@
-//! What the benches work on: payloads, a client's bytes, and connections without a network.
+//! What the benches work on: payloads, a client's bytes, and connections with hardly a network.
 //!
 //! Nothing in here is measured for its own sake, so all of it does as little as it can while a bench runs.
 #![forbid(unsafe_code)]
@@ -11,7 +11,7 @@ use wsrv_rfc6455::frame::{Header, OpCode};
 use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, RequestHead};
 use wsrv_rfc6455::{Message, mask};
 
-pub use connections::{Crowd, echo};
+pub use connections::{Crowd, broadcast, echo};
 pub use stream::{Repeat, Silent};
 
 /// The key of all masked frames. Any but zeros, for which unmasking has nothing to do.

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::task::{Context, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
-use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, echo, frames};
+use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, broadcast, echo, frames};
 use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::{Limits, Received, Receiver, Sender};
 
@@ -29,8 +29,10 @@ enum Case {
     /// From bytes to messages, 16 a read, the copy into the buffer included.
     Decode(Kind, usize),
     Encode(usize),
-    /// A message of so many bytes to each member of a group.
+    /// A message of so many bytes to each member of a group, over streams in memory: each is written in its own turn.
     FanOut(usize),
+    /// From a handler to each member over TCP: all are written in the sender's turn.
+    FanOutTcp(usize),
     /// From a browser's request to the answer.
     Handshake,
 }
@@ -61,6 +63,8 @@ const CASES: &[(&str, Case)] = &[
     ("fan-out 16 B, per member", Case::FanOut(16)),
     ("fan-out 125 B, per member", Case::FanOut(125)),
     ("fan-out 1024 B, per member", Case::FanOut(1024)),
+    ("fan-out 16 B over TCP, per member", Case::FanOutTcp(16)),
+    ("fan-out 125 B over TCP, per member", Case::FanOutTcp(125)),
     ("handshake", Case::Handshake),
 ];
 
@@ -91,6 +95,7 @@ fn run(case: Case, count: usize) {
             let message = Binary.message(size);
             (0..count / MEMBERS).for_each(|_| crowd.send(message.clone()));
         }
+        Case::FanOutTcp(size) => broadcast(&frames(Binary, size, 1).into(), count / MEMBERS, MEMBERS),
         Case::Handshake => handshake(count),
     }
 }
