@@ -25,7 +25,7 @@ import plot
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WSRV_TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+WSRV_TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 TARGET = WSRV_TARGET / "compare" if "CARGO_TARGET_DIR" in os.environ else HERE / "target"
 BINARIES = TARGET / "release"
 UWS = TARGET / "uws"
@@ -38,7 +38,7 @@ PEERS = {
     "fastwebsockets": "fastwebsockets",
     "tokio-websockets": "tokio-websockets",
     "tokio-tungstenite": "tokio-tungstenite",
-    "tokio-tungstenite, batched": "tokio-tungstenite-batched",
+    "batched tokio-tungstenite": "tokio-tungstenite-batched",
     "axum": "axum",
 }
 # fastwebsockets has no handle that others could send with.
@@ -78,7 +78,7 @@ class Run(collections.namedtuple("Run", "mode size connections window kind", def
             return [peer for peer in PEERS if peer in BROADCASTING]
         if self.mode == "echo":
             return list(PEERS)
-        return [peer for peer in PEERS if not peer.endswith("batched")]
+        return [peer for peer in PEERS if not peer.startswith("batched")]
 
 
 ALL_RUNS = [
@@ -126,7 +126,8 @@ def rows(run):
 def build():
     """Builds everything, and tells which peers there are."""
     cargo = ["cargo", "build", "--release"]
-    subprocess.run([*cargo, "-p", "wsrv-examples", "--example", "bench_peer"], cwd=ROOT, check=True)
+    wsrv = ["-p", "wsrv-examples", "--example", "bench_peer", "--target-dir", WSRV_TARGET]
+    subprocess.run([*cargo, *wsrv], cwd=ROOT, check=True)
     subprocess.run([*cargo, "--bins", "--target-dir", TARGET], cwd=HERE, check=True)
     peers = set(PEERS)
     if not build_uws():
@@ -358,7 +359,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, help="default 5")
     parser.add_argument("--ms", type=int, help="how long each measurement takes, default 800")
     parser.add_argument("--modes", type=lambda text: text.split(","), help="only these: " + ",".join(ROWS))
-    parser.add_argument("--peers", type=lambda text: text.split(","), help="only these, and wsrv")
+    parser.add_argument("--peers", type=lambda text: text.split(","), help="only these, and wsrv: " + ",".join(PEERS))
     parser.add_argument("--cores", type=lambda text: tuple(map(int, text.split(","))), help="SERVER,LOAD; default: two of all")
     parser.add_argument("--out", type=Path, help="where to write, default docs/bench")
     return parser.parse_args()
@@ -371,10 +372,10 @@ def main():
         write_report(results, settings.out or settings.report.parent)
         print("\n".join(table(results)))
         return
-    present = build()
     known = {"wsrv", *settings.peers} if settings.peers else set(PEERS)
-    if unknown := known - set(PEERS):
-        sys.exit(f"no such peer: {', '.join(unknown)}; there are: {', '.join(PEERS)}")
+    for unknown in [*(known - set(PEERS)), *(set(settings.modes or []) - set(ROWS))]:
+        sys.exit(f"there is no {unknown}; see --help")
+    present = build()
     settings.peers = known & present
     settings.rounds = settings.rounds or (1 if settings.quick else 5)
     settings.ms = settings.ms or (200 if settings.quick else 800)
