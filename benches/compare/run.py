@@ -271,10 +271,16 @@ class Results:
         return "server_busy" in line and line["server_busy"] * line["ms"] * 1e6 < LEAST_CPU_NS
 
     def busy(self):
-        """How much of the time the busier of server and load was running where one always waits for the other."""
+        """How much of the time server or load was running, where one always has something to do: 1 and more in peace."""
         lines = [line for (run, _), rounds in self.values.items() if run.window > 1 for line in rounds.values()]
-        busy = [max(line["server_busy"], line["load_busy"]) for line in lines]
+        busy = [line["server_busy"] + line["load_busy"] for line in lines]
         return statistics.median(busy) if busy else 1
+
+    def warnings(self):
+        if self.left_out:
+            yield f"{self.left_out} measurements were left out: they failed, or the server ran for less than 20 ms."
+        if (busy := self.busy()) < 0.8:
+            yield f"**The machine was not quiet:** server and load together ran for {busy:.0%} of the time only."
 
     def figures(self, run, peer, figure):
         return {round_: line[figure] for round_, line in self.values.get((run, peer), {}).items()}
@@ -312,10 +318,8 @@ def report(results):
     yield "round, and in brackets the least and the greatest: above 1, the peer takes more. What the rows mean and how they"
     yield "were measured is told in [benches/compare](../../benches/compare/README.md).\n"
     yield from table(results)
-    if results.left_out:
-        yield f"\n{results.left_out} measurements were left out: they failed, or the server ran for less than 20 ms."
-    if results.busy() < 0.9:
-        yield f"\n**The machine was not quiet:** server and load had a core for {results.busy():.0%} of the time only."
+    for warning in results.warnings():
+        yield f"\n{warning}"
     yield "\n![CPU a message by payload](cpu-by-payload.svg)\n"
     yield "![Memory by connections](memory-by-connections.svg)\n"
     yield "![CPU a delivery by subscribers](cpu-by-subscribers.svg)"
@@ -361,7 +365,7 @@ def parse_arguments():
     parser.add_argument("--modes", type=lambda text: text.split(","), help="only these: " + ",".join(ROWS))
     parser.add_argument("--peers", type=lambda text: text.split(","), help="only these, and wsrv: " + ",".join(PEERS))
     parser.add_argument("--cores", type=lambda text: tuple(map(int, text.split(","))), help="SERVER,LOAD; default: two of all")
-    parser.add_argument("--out", type=Path, help="where to write, default docs/bench")
+    parser.add_argument("--out", type=Path, help="where to write; default docs/bench, and target/bench-quick for a part")
     return parser.parse_args()
 
 
@@ -376,14 +380,16 @@ def main():
     for unknown in [*(known - set(PEERS)), *(set(settings.modes or []) - set(ROWS))]:
         sys.exit(f"there is no {unknown}; see --help")
     present = build()
-    settings.peers = known & present
     settings.rounds = settings.rounds or (1 if settings.quick else 5)
     settings.ms = settings.ms or (200 if settings.quick else 800)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("two cores are needed, one for the server and one for the load")
     settings.cores = settings.cores or cores[:2]
-    settings.out = settings.out or (WSRV_TARGET / "bench-quick" if settings.quick else ROOT / "docs" / "bench")
+    # What is only a part must not take the place of the whole.
+    is_part = settings.quick or settings.modes or settings.peers
+    settings.out = settings.out or (WSRV_TARGET / "bench-quick" if is_part else ROOT / "docs" / "bench")
+    settings.peers = known & present
     settings.out.mkdir(parents=True, exist_ok=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -396,9 +402,7 @@ def main():
         measure_all(settings, runs, lines)
     results = Results(file)
     write_report(results, settings.out)
-    print("\n".join(table(results)))
-    if results.busy() < 0.9:
-        print(f"\nThe machine was not quiet: server and load had a core for {results.busy():.0%} of the time only.")
+    print("\n".join([*table(results), "", *results.warnings()]))
     print(f"\nwritten to {settings.out}")
 
 
