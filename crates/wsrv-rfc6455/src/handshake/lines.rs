@@ -40,7 +40,9 @@ impl HeaderLines {
 
     /// The values of all lines of this name, upper or lower case.
     pub(super) fn named<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        // In bytes: as text, each name would be checked again each time.
+        let is_it = move |field: &&Field| self.bytes(&field.name).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(is_it).map(|field| self.bytes(&field.value))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {

@@ -213,8 +213,22 @@ impl Scanner {
     ) -> Result<Option<H>, HeadError> {
         let max_size = self.limits.max_size.min(usize::from(u16::MAX));
         while let Some(&byte) = buffer.get(self.at) {
-            self.place = self.next(byte, buffer)?;
-            self.at += 1;
+            // Most bytes lie where more of their kind may follow, and change nothing.
+            let end = (self.start + max_size).min(self.line.saturating_add(self.limits.max_line));
+            let ahead = buffer.get(self.at..end.min(buffer.len())).unwrap_or_default();
+            let same = match self.place {
+                Place::Target => run(ahead, |byte| byte.is_ascii_graphic()),
+                // Names are short, and what a token is made of has no simple bounds.
+                Place::Name => ahead.iter().take_while(|&&byte| is_token_byte(byte)).count(),
+                Place::Value => run(ahead, |byte| byte >= b' ' && byte != 0x7f || byte == b'\t'),
+                _ => 0,
+            };
+            if same > 0 {
+                self.at += same;
+            } else {
+                self.place = self.next(byte, buffer)?;
+                self.at += 1;
+            }
             if self.place == Place::End {
                 let head = parse(&buffer[self.start..self.at], self.headers)?;
                 buffer.advance(self.at);
@@ -300,6 +314,16 @@ impl Scanner {
             (Place::End, _) => Place::End,
         })
     }
+}
+
+/// How many bytes at the beginning are of a kind.
+#[inline]
+fn run(bytes: &[u8], is_of_kind: impl Fn(u8) -> bool) -> usize {
+    // Without an early end in it, a loop over so many bytes becomes a few vector instructions.
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let whole = chunks.iter().take_while(|chunk| chunk.iter().fold(true, |all, &byte| all & is_of_kind(byte))).count();
+    let rest = &bytes[whole * 16..];
+    whole * 16 + rest.iter().take_while(|&&byte| is_of_kind(byte)).count()
 }
 
 /// Checks what follows the last blank of the line so far.

@@ -1,10 +1,21 @@
 //! Tokens and lists of them, as HTTP header values are made of. Everything here is linear in the input.
 
 /// Whether the byte may stand in a token (RFC 9110 §5.6.2).
+#[inline]
 pub(super) const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~')
+    TOKEN[byte as usize]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 /// Whether the bytes are a token: at least one, and all of the right kind.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
