@@ -78,31 +78,32 @@ pub(crate) struct Queue {
     pieces: Option<Box<VecDeque<Bytes>>>,
     pieces_len: usize,
     tail: BytesMut,
-    published: Option<Published>,
+    log: Option<Arc<Log>>,
+    /// The part of the log; empty if there is none.
+    published: Part,
 }
 
-/// A part of a batch's log.
-#[derive(Debug)]
-struct Published {
-    log: Arc<Log>,
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
     start: u32,
     end: u32,
 }
 
-impl Published {
-    fn len(&self) -> usize {
+impl Part {
+    #[inline]
+    fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
-    fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        self.log.with(|bytes| look(bytes.get(self.start as usize..self.end as usize).unwrap_or_default()))
+    fn of(self, log: &[u8]) -> &[u8] {
+        log.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
 impl Queue {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.pieces_len + self.tail.len() + self.published.as_ref().map_or(0, Published::len)
+        self.pieces_len + self.tail.len() + self.published.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -114,7 +115,7 @@ impl Queue {
         if self.tail.capacity() == 0 {
             self.tail = buffers::take_write();
         }
-        if self.published.is_some() {
+        if self.log.is_some() {
             self.unshare();
         }
         &mut self.tail
@@ -130,10 +131,11 @@ impl Queue {
     /// Appends `bytes`, which lie in the log from `start` on.
     fn share(&mut self, log: &Arc<Log>, start: u32, bytes: &[u8]) {
         let end = start + bytes.len() as u32;
-        match &mut self.published {
-            Some(last) if last.end == start && Arc::ptr_eq(&last.log, log) => last.end = end,
+        match &self.log {
+            Some(last) if self.published.end == start && Arc::ptr_eq(last, log) => self.published.end = end,
             None if self.pieces_len == 0 && self.tail.is_empty() => {
-                self.published = Some(Published { log: log.clone(), start, end });
+                self.log = Some(log.clone());
+                self.published = Part { start, end };
             }
             _ => self.tail().extend_from_slice(bytes),
         }
@@ -143,16 +145,17 @@ impl Queue {
     /// to be kept for the sake of a part of it.
     #[cold]
     pub(crate) fn unshare(&mut self) {
-        if let Some(published) = self.published.take() {
+        let published = std::mem::take(&mut self.published);
+        if let Some(log) = self.log.take() {
             let tail = self.tail();
-            published.with(|bytes| tail.extend_from_slice(bytes));
+            log.with(|log| tail.extend_from_slice(published.of(log)));
         }
     }
 
     /// Lets `write` see what comes first.
     pub(crate) fn write<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        if let Some(published) = &self.published {
-            return published.with(|bytes| write(&[IoSlice::new(bytes)]));
+        if let Some(log) = &self.log {
+            return log.with(|log| write(&[IoSlice::new(self.published.of(log))]));
         }
         let all = self.pieces.iter().flat_map(|pieces| pieces.iter()).map(|piece| &piece[..]);
         let all = all.chain([&self.tail[..]].into_iter().filter(|tail| !tail.is_empty()));
@@ -166,10 +169,10 @@ impl Queue {
     }
 
     pub(crate) fn advance(&mut self, mut written: usize) {
-        if let Some(published) = &mut self.published {
-            published.start += written as u32;
-            if published.len() == 0 {
-                self.published = None;
+        if self.log.is_some() {
+            self.published.start += written as u32;
+            if self.published.len() == 0 {
+                self.log = None;
             }
             return;
         }
@@ -193,7 +196,8 @@ impl Queue {
     pub(crate) fn clear(&mut self) {
         self.pieces = None;
         self.pieces_len = 0;
-        self.published = None;
+        self.log = None;
+        self.published = Part::default();
         if self.tail.capacity() > 0 {
             buffers::give_write(std::mem::take(&mut self.tail));
         }
