@@ -208,7 +208,7 @@ async fn while_the_socket_is_blocked_only_the_latest_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn no_pong_follows_the_close_frame() {
+async fn no_pong_follows_the_answer_to_the_peers_close_frame() {
     let (server, _) = server().await;
     let mut peer = Peer::open(server.addr, "/").await;
     peer.say("fill").await;

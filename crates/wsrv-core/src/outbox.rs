@@ -229,7 +229,8 @@ impl<W: Wire> Outbox<W> {
     /// question.
     pub(crate) fn answer(&mut self, signal: W::Signal) {
         use crate::Transmit;
-        if self.finished || self.failed {
+        // After our own goodbye the peer may still ask; after its own it does not.
+        if self.failed || self.ending.as_ref().is_some_and(|ending| ending.from_peer.is_some()) {
             return;
         }
         if !self.blocked && self.queue.len() <= self.limits.outbox_soft {

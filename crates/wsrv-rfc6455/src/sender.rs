@@ -71,7 +71,7 @@ impl<O: Output + ?Sized> Output for &mut O {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// A close frame has been sent, and nothing may follow it (RFC 6455 §5.5.1).
+    /// A close frame has been sent, and nothing but pongs may follow it (RFC 6455 §5.5.1).
     ///
     /// Also if the sender cannot go on for another reason: a message in parts was left unfinished, after which only
     /// control frames may follow, or the operating system gave a client no masking keys.
@@ -88,7 +88,7 @@ pub enum SendError {
 /// The sending half: turns messages and control frames into bytes.
 ///
 /// It keeps no buffer. Every call appends whole frames to the [`Output`] it is given, so they leave in the order of the
-/// calls. After a close frame it refuses everything else.
+/// calls. After a close frame it refuses everything but pongs.
 ///
 /// ```
 /// use wsrv_rfc6455::{Message, Sender};
@@ -218,9 +218,12 @@ impl Sender {
 
     /// Answers a ping, with its payload. Of several unanswered pings the latest is enough (RFC 6455 §5.5.3).
     ///
+    /// The one thing that may follow our close frame: a peer that has not answered it may still want to know whether
+    /// somebody is there (§5.5.2). After the *peer's* close frame there is no ping to answer.
+    ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`] above 125 bytes, [`SendError::Closed`] after a close frame.
+    /// [`SendError::ControlTooLong`] above 125 bytes; [`SendError::Closed`] if a client has no masking keys.
     pub fn pong(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.control(OpCode::Pong, &[], payload, out)
     }
@@ -259,7 +262,9 @@ impl Sender {
         payload: &[u8],
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
-        self.ready()?;
+        if opcode != OpCode::Pong {
+            self.ready()?;
+        }
         let len = front.len() + payload.len();
         if len > MAX_CONTROL {
             return Err(SendError::ControlTooLong);
@@ -413,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_close() {
+    fn nothing_but_pongs_follows_a_close() {
         let (mut sender, mut out) = (Sender::server(), Vec::new());
         assert!(!sender.is_closed());
         sender.close(Some(&CloseFrame::new(CloseCode::NORMAL, "done")), &mut out).unwrap();
@@ -422,9 +427,10 @@ mod tests {
         assert_eq!(sender.message("a".into(), &mut out), Err(SendError::Closed));
         assert_eq!(sender.prepared(&PreparedFrame::new("a"), &mut out), Err(SendError::Closed));
         assert_eq!(sender.ping(b"", &mut out), Err(SendError::Closed));
-        assert_eq!(sender.pong(b"", &mut out), Err(SendError::Closed));
         assert_eq!(sender.close(None, &mut out), Err(SendError::Closed));
         assert_eq!(out.len(), 8);
+        sender.pong(b"?", &mut out).unwrap();
+        assert_eq!(out[8..], *b"\x8A\x01?");
     }
 
     #[test]
@@ -566,9 +572,10 @@ mod tests {
             assert_eq!(sender.prepared(&PreparedFrame::new("a"), &mut out), Err(SendError::Closed));
             assert_eq!(sender.begin_text().map(drop), Err(SendError::Closed));
             assert_eq!(sender.ping(b"", &mut out), Err(SendError::Closed));
-            assert_eq!(sender.pong(b"", &mut out), Err(SendError::Closed));
             assert_eq!(sender.close(None, &mut out), Err(SendError::Closed));
             assert_eq!(out.len(), len);
+            sender.pong(b"?", &mut out).unwrap();
+            assert_eq!(frames(&out)[1].1, b"?");
         }
 
         #[test]

@@ -220,8 +220,9 @@ async fn after_our_close_frame_messages_still_arrive_until_the_peers() {
     open.reads(&close(1000, "that is all")).await;
     assert!(open.conn.is_readable() && !open.conn.is_writable());
     open.writes(0x81, b"still here").await;
-    // Nothing may follow the close frame, not even a pong.
+    // A peer that has not said goodbye may still ask whether somebody is there.
     open.writes(0x89, b"?").await;
+    open.reads(b"\x8a\x01?").await;
     open.writes(0x81, b"last").await;
     open.reads_nothing().await;
     assert_eq!(*open.handler.messages.lock().unwrap(), [Message::from("still here"), Message::from("last")]);

@@ -254,7 +254,7 @@ impl WebSocketSender {
     }
 }
 
-// The driver never asks for anything after `close`, so the sender has nothing to refuse.
+// The driver asks for nothing but answers after `close`, so the sender has nothing to refuse.
 impl Transmit<WebSocket> for WebSocketSender {
     #[inline]
     fn prepared(&mut self, frame: &PreparedFrame, out: &mut Out<'_>) {
