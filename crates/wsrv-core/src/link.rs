@@ -62,7 +62,7 @@ impl<W: Wire> Shared<W> {
         let mut woken = Vec::new();
         if !outbox.waiting.is_empty() {
             let ended = outbox.is_ended();
-            let dead = outbox.finished || outbox.failed;
+            let dead = outbox.finished || outbox.failed || outbox.sealed;
             // Not as soon as there is any room: senders would be woken for each message the peer takes.
             let room = outbox.taken() <= outbox.limits.outbox / 2 && outbox.taken() < outbox.limits.outbox;
             woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
@@ -100,7 +100,7 @@ impl<W: Wire> Shared<W> {
 
     /// Whether a message may be sent now.
     fn admit(outbox: &Outbox<W>) -> Result<(), SendError> {
-        if outbox.finished || outbox.failed {
+        if outbox.finished || outbox.failed || outbox.sealed {
             return Err(SendError::Closed);
         }
         if outbox.taken() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
@@ -286,8 +286,7 @@ impl<W: Wire> Link<W> {
     /// Whether messages are still taken for sending, now or when there is room. That is so until our goodbye, also
     /// while the connection is being closed.
     pub fn is_writable(&self) -> bool {
-        let outbox = self.0.lock();
-        !outbox.finished && !outbox.failed
+        !matches!(Shared::admit(&self.0.lock()), Err(SendError::Closed))
     }
 
     /// The goodbye with which the end began, the peer's or ours: known in `on_close` and afterwards. `None` before, and
@@ -381,12 +380,12 @@ impl<W: Wire> Link<W> {
         self.send(|_, _| Ok(())).await
     }
 
-    /// Encodes and sends at once, and asks for the connection to be [closed](Link::close) with `close`. Nobody's message
-    /// comes between; what others send before our goodbye, and the last words of `on_close`, still follow.
+    /// Encodes and sends at once, and asks for the connection to be [closed](Link::close) with `close`. This is the last
+    /// message: from now on nothing is taken any more, not even in `on_close`.
     ///
     /// # Errors
     ///
-    /// As [`try_send`](Link::try_send); the connection is closed all the same.
+    /// As [`try_send`](Link::try_send); the connection is closed all the same, and `on_close` may send.
     pub fn send_then_close<R>(
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
@@ -394,6 +393,7 @@ impl<W: Wire> Link<W> {
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
         let sent = Shared::admit(&outbox).and_then(|()| outbox.encode(encode));
+        outbox.sealed |= sent.is_ok();
         self.0.wish(outbox, ClosedBy::Local, close);
         sent
     }

@@ -89,8 +89,10 @@ pub(crate) struct Outbox<W: Wire> {
     half_end: HalfEnd,
     /// The batch that is going to write this outbox out.
     pub(crate) dirty: Option<BatchId>,
-    /// The goodbye is queued; nothing follows it.
+    /// The goodbye is queued; nothing but answers follows it.
     pub(crate) finished: bool,
+    /// The last message is queued; nothing but the goodbye follows it.
+    pub(crate) sealed: bool,
     /// The transport failed, or the driver is gone. What is queued is dropped.
     pub(crate) failed: bool,
     /// The driver does not read on until there is room again.
@@ -146,6 +148,7 @@ impl<W: Wire> Outbox<W> {
             half_end: HalfEnd::No,
             dirty: None,
             finished: false,
+            sealed: false,
             failed: false,
             driver_wants_room: false,
             driver_wants_empty: false,

@@ -101,7 +101,10 @@ async fn a_message_in_parts_lets_pings_pass_and_messages_wait() {
     open.conn.try_send("first").unwrap();
     open.reads(b"\x81\x05first").await;
     writer.part("").await.unwrap();
-    writer.part("gr\u{f6}".as_bytes().split_last().unwrap().1).await.unwrap();
+    writer.part("g").await.unwrap();
+    writer.part("r\u{f6}".as_bytes().split_last().unwrap().1).await.unwrap();
+    open.reads_nothing().await;
+    writer.flush().await.unwrap();
     open.reads(b"\x01\x03gr\xc3").await;
     open.conn.try_send("one").unwrap();
     room.send("two");
@@ -124,6 +127,7 @@ async fn messages_that_wait_for_another_ones_end_are_bounded() {
     let open = Open::with(Limits::default().with_outbox(100_000)).await;
     let mut writer = open.conn.begin_binary();
     writer.part([1]).await.unwrap();
+    writer.flush().await.unwrap();
     let sent = (0..).take_while(|_| open.conn.try_send(vec![0; 1000]).is_ok()).count();
     assert!((90..=100).contains(&sent), "{sent}");
     let closed = open.ends().await;
@@ -135,6 +139,7 @@ async fn a_message_left_unfinished_closes_the_connection() {
     let mut open = Open::new().await;
     let mut writer = open.conn.begin_binary();
     writer.part([1]).await.unwrap();
+    writer.flush().await.unwrap();
     open.conn.try_send("never sent").unwrap();
     drop(writer);
     open.reads(b"\x02\x01\x01").await;
@@ -153,26 +158,51 @@ async fn a_message_without_a_part_never_was() {
     // Of two, one has to wait.
     let mut other = open.conn.begin_binary();
     other.part([1]).await.unwrap();
-    assert!(matches!(writer.part("a").await, Err(SendError::Invalid(_))));
-    other.finish([2]).await.unwrap();
+    other.flush().await.unwrap();
     writer.part("a").await.unwrap();
-    assert!(matches!(writer.finish(b"\xff").await, Err(SendError::Invalid(_))));
+    assert!(matches!(writer.flush().await, Err(SendError::Invalid(_))));
+    other.finish([2]).await.unwrap();
+    writer.flush().await.unwrap();
+    assert!(matches!(writer.finish(b"\xc3").await, Err(SendError::Invalid(_))));
     open.reads(b"\x02\x01\x01\x80\x01\x02\x01\x01a").await;
     open.reads(&close(1011, "a message was left unfinished")).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_waits_for_room_and_is_dropped_was_not_sent() {
+async fn a_part_that_waits_for_room_and_is_dropped_was_not_added() {
     let mut open = Open::with(Limits::default().with_outbox(0)).await;
+    let large = |byte| vec![byte; 16 * 1024];
     let mut writer = open.conn.begin_binary();
-    assert!(poll_once(writer.part([1])).is_pending());
+    writer.part([0]).await.unwrap();
+    assert!(poll_once(writer.part(large(1))).is_pending());
+    assert!(poll_once(writer.flush()).is_pending());
     open.conn.set_limits(Limits::default());
-    writer.part([2]).await.unwrap();
+    writer.flush().await.unwrap();
     open.conn.set_limits(Limits::default().with_outbox(0));
-    assert!(poll_once(writer.part([3])).is_pending());
+    assert!(poll_once(writer.part(large(2))).is_pending());
+    writer.part([3]).await.unwrap();
     open.conn.set_limits(Limits::default());
     writer.finish([4]).await.unwrap();
-    open.reads(b"\x02\x01\x02\x80\x01\x04").await;
+    open.reads(b"\x02\x01\x00\x80\x02\x03\x04").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_small_parts_make_few_frames() {
+    let mut open = Open::new().await;
+    let mut writer = open.conn.begin_text();
+    for n in 0..50_000 {
+        writer.part(format!("{n:05}\n")).await.unwrap();
+    }
+    writer.finish(vec![b'x'; 40_000]).await.unwrap();
+    let mut client = wsrv_rfc6455::Receiver::client(wsrv_rfc6455::Limits::default().with_max_fragments(30));
+    let mut buffer = BytesMut::new();
+    let found = loop {
+        match client.receive(&mut buffer).unwrap() {
+            wsrv_rfc6455::Received::Message(found) => break found,
+            _ => assert!(open.peer.read_buf(&mut buffer).await.unwrap() > 0),
+        }
+    };
+    assert_eq!(found.len(), 300_000 + 40_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,12 +235,28 @@ async fn the_last_message_is_followed_by_the_close() {
     let mut open = Open::new().await;
     assert!(matches!(open.conn.close_after("never", CloseCode::NO_STATUS), Err(SendError::Invalid(_))));
     assert!(open.conn.is_open());
-    open.conn.close_after("bye", CloseCode::RESTART).unwrap();
+    open.conn.close_after("bye", CloseFrame::new(CloseCode::RESTART, "soon")).unwrap();
+    assert!(!open.conn.is_writable());
+    // The last message is the last.
+    assert_eq!(open.conn.try_send("late"), Err(SendError::Closed));
+    assert_eq!(open.conn.begin_text().finish("late").await, Err(SendError::Closed));
     open.reads(b"\x81\x03bye").await;
-    open.reads(&close(1012, "")).await;
+    open.reads(&close(1012, "soon")).await;
     open.writes(0x88, &1012u16.to_be_bytes()).await;
     let closed = timeout(Duration::from_secs(10), open.task).await.unwrap().unwrap();
     assert_eq!((closed.reason, closed.clean), (Reason::Restart, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_message_cannot_wait_for_one_in_parts() {
+    let mut open = Open::new().await;
+    let mut writer = open.conn.begin_text();
+    writer.part("half").await.unwrap();
+    writer.flush().await.unwrap();
+    assert!(matches!(open.conn.close_after("bye", CloseCode::NORMAL), Err(SendError::Invalid(_))));
+    open.reads(b"\x01\x04half").await;
+    open.reads(&close(1000, "")).await;
+    assert_eq!(writer.finish("").await, Err(SendError::Closed));
 }
 
 #[tokio::test(start_paused = true)]

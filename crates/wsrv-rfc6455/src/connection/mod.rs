@@ -136,16 +136,18 @@ impl WebSocketConnection {
         MessageWriter::new(self, false)
     }
 
-    /// Sends a message at once, and asks for the connection to be closed with this code. Nobody's message comes between;
-    /// what `on_close` sends still follows. More is told at [`Link::send_then_close`].
+    /// Sends a message at once, and asks for the connection to be closed with this close frame, or with a
+    /// [`CloseCode`] alone. It is the last message: nothing that is sent later is taken, not even in `on_close`.
     ///
     /// # Errors
     ///
-    /// As [`try_send`](Self::try_send), and the connection is closed all the same; [`SendError::Invalid`] if this code
-    /// [may not be sent](CloseCode::is_sendable), and nothing is done.
-    pub fn close_after(&self, message: impl Into<Message>, code: CloseCode) -> Result<(), SendError> {
-        let message = message.into();
-        self.0.send_then_close(|sender, out| sender.message(message, out), sendable(code)?.into())
+    /// As [`try_send`](Self::try_send), and [`SendError::Invalid`] while somebody sends a message in parts; the connection
+    /// is closed all the same. [`SendError::Invalid`] if the code [may not be sent](CloseCode::is_sendable); then nothing
+    /// is done.
+    pub fn close_after(&self, message: impl Into<Message>, close: impl Into<CloseFrame>) -> Result<(), SendError> {
+        let (message, close) = (message.into(), close.into());
+        sendable(close.code)?;
+        self.0.send_then_close(|sender, out| sender.last_message(message, out), close)
     }
 
     /// Sends a ping; the peer answers with a pong of the same payload, of at most 125 bytes.

@@ -173,6 +173,8 @@ enum Waiting {
 /// What a message costs besides its payload while it waits.
 const OVERHEAD: usize = size_of::<Waiting>();
 
+const IN_PARTS: wsrv_core::SendError = wsrv_core::SendError::Invalid("another message is being sent in parts");
+
 impl InParts {
     fn wait(&mut self, message: Waiting, len: usize) {
         self.bytes += len + OVERHEAD;
@@ -201,10 +203,18 @@ impl WebSocketSender {
         Ok(self.sender.message(message, &mut To(out))?)
     }
 
+    /// A message that nothing is to follow.
+    pub(super) fn last_message(&mut self, message: Message, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
+        if self.in_parts.is_some() {
+            return Err(IN_PARTS);
+        }
+        self.message(message, out)
+    }
+
     /// Begins a message in parts.
     pub(super) fn begin(&mut self, text: bool) -> Result<(), wsrv_core::SendError> {
         if self.in_parts.is_some() {
-            return Err(wsrv_core::SendError::Invalid("another message is being sent in parts"));
+            return Err(IN_PARTS);
         }
         let parts = if text { self.sender.begin_text()? } else { self.sender.begin_binary()? };
         self.in_parts = Some(Box::new(InParts { message: parts.suspend(), waiting: Vec::new(), bytes: 0 }));
