@@ -103,10 +103,11 @@ impl Connections {
         }
         table.open.insert(id, link.0);
         // Outside a runtime there is nothing to start it on; the next connection will.
-        if !table.ticking
-            && let Ok(runtime) = Handle::try_current()
-        {
-            table.ticking = true;
+        let runtime = if table.ticking { None } else { Handle::try_current().ok() };
+        table.ticking |= runtime.is_some();
+        // A runtime that is ending drops the ticker at once, which needs the table.
+        drop(table);
+        if let Some(runtime) = runtime {
             runtime.spawn(Ticker { connections: self.clone(), ended: false }.run());
         }
         Registration { connections: self.clone(), id }
@@ -164,7 +165,7 @@ impl Ticker {
     }
 }
 
-/// If its runtime ends before the connections do, those of another one get another ticker.
+/// If its runtime ends before the connections do, the next connection starts another ticker for those that are left.
 impl Drop for Ticker {
     fn drop(&mut self) {
         if !self.ended {

@@ -272,3 +272,22 @@ fn times_are_kept_for_whoever_is_there_on_whatever_runtime() {
     assert!(connections.is_empty());
     assert_eq!(be_idle(&connections).by, ClosedBy::Timeout);
 }
+
+#[test]
+fn a_connection_that_begins_while_its_runtime_ends_holds_nobody_up() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let (tell, told) = std::sync::mpsc::channel();
+    let begin = move || {
+        let _entered = handle.enter();
+        let connections = Connections::new();
+        let driver = Driver::io(tokio::io::duplex(64).0, Lines::new(1024)).tracked_by(&connections);
+        drop(driver.run(Arc::new(Obedient::default())));
+        tell.send(connections).unwrap();
+    };
+    std::thread::spawn(begin);
+    let connections = told.recv_timeout(Duration::from_secs(20)).expect("in time");
+    // The next one is looked after as ever.
+    assert_eq!(be_idle(&connections).by, ClosedBy::Timeout);
+}
