@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::sleep;
-use wsrv_core::lines::Lines;
-use wsrv_core::{ClosedBy, Connection, Connections, Driver, Limits, Listener, Reason, SendError};
+use wsrv_core::lines::{LineConnection, Lines};
+use wsrv_core::{
+    ClosedBy, Connection, Connections, Driver, Error, Handler, Limits, Listener, Reason, SendError,
+};
 
 /// The peer has been answered once, so `on_open` is over.
 async fn ready(peer: &mut BufReader<tokio::net::TcpStream>) {
@@ -217,6 +219,49 @@ async fn the_receiving_half_can_be_changed_while_the_connection_runs() {
     assert_eq!(line(&mut peer).await, "last words");
     drop(peer);
     assert_eq!(soon(task).await.unwrap().reason, Reason::TooBig);
+}
+
+#[tokio::test]
+async fn a_change_is_made_before_the_next_message_although_that_has_arrived() {
+    // Does nothing but wait, after a change.
+    struct Changes;
+
+    impl Handler<LineConnection> for Changes {
+        type State = ();
+        async fn on_open(&self, _: &LineConnection) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_message(&self, conn: &LineConnection, _: &mut (), _: Bytes) -> Result<(), Error> {
+            conn.link().change_receiver(|receiver| receiver.set_max_line(6));
+            tokio::task::yield_now().await;
+            Ok(())
+        }
+    }
+
+    let (mut peer, stream) = tokio::io::duplex(1024);
+    peer.write_all(b"change\ntoo long\n").await.unwrap();
+    let closed = soon(Driver::io(stream, Lines::new(1024)).run(Arc::new(Changes))).await;
+    assert_eq!((closed.by, closed.reason), (ClosedBy::Protocol, Reason::TooBig));
+}
+
+#[tokio::test]
+async fn a_change_that_came_too_late_is_dropped_with_the_connection() {
+    let handler = Arc::new(Obedient::default());
+    *handler.close.lock().unwrap() = "hang";
+    let (mut peer, task) = connect(&handler, small_limits()).await;
+    ready(&mut peer).await;
+    let conn = handler.conn();
+    let held = Arc::new(());
+    let change = {
+        let (conn, held) = (conn.clone(), held.clone());
+        move |_: &mut _| drop((conn, held))
+    };
+    // The driver hears of both at once.
+    conn.close_write(Reason::Done);
+    conn.link().change_receiver(change);
+    task.abort();
+    assert!(soon(task).await.unwrap_err().is_cancelled());
+    assert_eq!(Arc::strong_count(&held), 1);
 }
 
 #[tokio::test]

@@ -154,6 +154,9 @@ impl<W: Wire> Reader<W> {
     /// While a handler step waits: answers, notices the end, keeps a few messages ready.
     pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) {
         loop {
+            // What somebody has asked for comes before the next message. One that has arrived is taken although there is
+            // no room for answers: it may be the goodbye.
+            let may_go_on = self.may_go_on();
             while !self.has_ended() && !self.backlog_is_full() {
                 let Some((found, size)) = self.parse() else { break };
                 let message = self.take(found);
@@ -165,7 +168,7 @@ impl<W: Wire> Reader<W> {
                 backlog.messages.push_back((message, size));
                 backlog.bytes += size;
             }
-            if !self.may_go_on() || self.has_ended() || self.backlog_is_full() {
+            if !may_go_on || self.has_ended() || self.backlog_is_full() {
                 return self.pause();
             }
             if self.poll_read(cx).is_pending() {
@@ -409,8 +412,10 @@ impl<W: Wire> Drop for Reader<W> {
         outbox.fail();
         outbox.waker = None;
         let stream = std::mem::replace(&mut outbox.stream, Stream::Gone);
+        // What nobody obeys any more; it may hold a handle.
+        let orders = outbox.orders.take();
         self.shared.unlock_and_wake(outbox);
-        // Outside the lock: a stream's drop may be anybody's code.
-        drop(stream);
+        // Outside the lock: their drops may be anybody's code.
+        drop((stream, orders));
     }
 }
