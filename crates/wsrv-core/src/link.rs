@@ -65,8 +65,10 @@ impl<W: Wire> Shared<W> {
             let dead = outbox.finished || outbox.failed || outbox.sealed;
             // Not as soon as there is any room: senders would be woken for each message the peer takes.
             let room = outbox.taken() <= outbox.limits.outbox / 2 && outbox.taken() < outbox.limits.outbox;
+            let room_for_part = room || outbox.part_may_pass();
             woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
                 Until::Room => dead || room,
+                Until::RoomForPart => dead || room_for_part,
                 Until::End => ended,
             }));
             if outbox.waiting.is_empty() {
@@ -353,6 +355,32 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
+        self.send_after(Until::Room, encode)
+    }
+
+    /// Encodes and sends a part of the message that others are [held back](Transmit::held_back) for, as
+    /// [`send`](Self::send). They cannot keep it from being finished: however many they are, there is room for a part
+    /// when nothing waits to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
+    pub fn send_part<R: Send>(
+        &self,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+    ) -> impl Future<Output = Result<R, SendError>> + Send {
+        self.send_after(Until::RoomForPart, encode)
+    }
+
+    fn send_after<R: Send>(
+        &self,
+        until: Until,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+    ) -> impl Future<Output = Result<R, SendError>> + Send {
         let mut place = Place { link: self, number: 0 };
         let mut encode = Some(encode);
         poll_fn(move |cx| {
@@ -361,8 +389,9 @@ impl<W: Wire> Link<W> {
             let mut outbox = self.0.lock();
             match Shared::admit(&outbox) {
                 Ok(()) => {}
+                Err(SendError::Full) if until == Until::RoomForPart && outbox.part_may_pass() => {}
                 Err(SendError::Full) => {
-                    place.keep(&mut outbox.waiting, Until::Room, cx.waker());
+                    place.keep(&mut outbox.waiting, until, cx.waker());
                     return Poll::Pending;
                 }
                 Err(refused) => return Poll::Ready(Err(refused)),

@@ -125,6 +125,8 @@ pub(crate) struct Waiter {
 pub(crate) enum Until {
     /// Room for a message, or that there never will be.
     Room,
+    /// Room for a part of the message that others are held back for.
+    RoomForPart,
     /// The beginning of the connection's end.
     End,
 }
@@ -166,6 +168,13 @@ impl<W: Wire> Outbox<W> {
     pub(crate) fn taken(&self) -> usize {
         use crate::Transmit;
         self.queue.len() + self.sender.held_back()
+    }
+
+    /// Whether a part of a message in parts may pass however much waits for that message's end: it would wait for
+    /// itself.
+    pub(crate) fn part_may_pass(&self) -> bool {
+        use crate::Transmit;
+        self.queue.is_empty() && self.sender.held_back() > 0
     }
 
     /// Whether the end has begun, from whichever side.

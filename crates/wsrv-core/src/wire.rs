@@ -94,7 +94,7 @@ pub trait Transmit<W: Wire>: Send + 'static {
     }
 
     /// Bytes of messages that were taken and are not encoded yet, because another one has to be finished first. They
-    /// count as waiting in the outbox.
+    /// count as waiting in the outbox; the one they wait for is sent by [`Link::send_part`].
     fn held_back(&self) -> usize {
         0
     }

@@ -106,7 +106,7 @@ impl MessageWriter {
         let collected = &mut self.collected;
         self.conn
             .link()
-            .send(|sender, out| {
+            .send_part(|sender, out| {
                 if !begun {
                     sender.begin(text)?;
                 }
