@@ -9,9 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::sleep;
 use wsrv_core::lines::{LineConnection, Lines};
-use wsrv_core::{
-    ClosedBy, Connection, Connections, Driver, Error, Handler, Limits, Listener, Reason, SendError,
-};
+use wsrv_core::{ClosedBy, Connection, Connections, Driver, Error, Handler, Limits, Listener, Reason, SendError};
 
 /// The peer has been answered once, so `on_open` is over.
 async fn ready(peer: &mut BufReader<tokio::net::TcpStream>) {
