@@ -44,13 +44,25 @@ fn soup(masked: bool) -> impl Strategy<Value = Vec<u8>> {
         vec(any::<u8>(), 0..150),
         Just("€😀".repeat(30).into_bytes()),
         Just(vec![0x03, 0xE8]),
+        // At the borders of the ways to write a length, and of the limits.
+        (prop::sample::select(vec![125, 126, 127, 1000, 1999, 2000, 2001]), "[a\u{e9}]").prop_map(|(len, last)| {
+            let mut payload = vec![b'a'; len - 1];
+            payload.push(last.as_bytes()[0]);
+            payload
+        }),
     ];
     let nearly = (header, payload).prop_map(move |((fin, reserved, opcode, key), payload)| {
         let mask = Some(key).filter(|_| masked);
         let header = Header { fin, reserved, opcode, mask, payload_len: payload.len() as u64 };
         with_header(header, &payload)
     });
-    vec(prop_oneof![9 => nearly, 1 => vec(any::<u8>(), 0..40)], 0..8).prop_map(|parts| parts.concat())
+    // A length that is written in more bytes than it needs, or just in as many.
+    let long_length = (0x81..=0x82u8, 120..130u8).prop_map(move |(first, len)| {
+        let header = if masked { &[first, 0xFE, 0, len, 0, 0, 0, 0][..] } else { &[first, 0x7E, 0, len] };
+        [header, &vec![b'a'; len.into()]].concat()
+    });
+    let parts = prop_oneof![8 => nearly, 1 => long_length, 1 => vec(any::<u8>(), 0..40)];
+    vec(parts, 0..8).prop_map(|parts| parts.concat())
 }
 
 /// Cuts bytes at places drawn from `cuts`.
