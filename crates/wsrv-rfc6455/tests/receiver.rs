@@ -23,6 +23,14 @@ fn refused(bytes: &[u8], after: usize, error: ProtocolError) {
 }
 
 #[test]
+fn text_is_judged_unmasked_and_unmasked_once() {
+    // Bytes that are text as they come, and none once they are unmasked.
+    let payload = b"text".map(|byte| byte ^ 0x80);
+    let header = Header { mask: Some([0x80; 4]), ..Header::whole(OpCode::Text, 4) };
+    refused(&with_header(header, &payload), 8, ProtocolError::InvalidUtf8);
+}
+
+#[test]
 fn the_sample_frames_of_the_rfc_are_understood() {
     // RFC 6455 §5.7. The unmasked samples are what a server sends, so a server refuses to receive them.
     assert_eq!(whole(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"), [text("Hello")]);
