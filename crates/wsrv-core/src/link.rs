@@ -117,7 +117,7 @@ impl<W: Wire> Shared<W> {
         if !now && outbox.cork_is_full() {
             outbox.try_flush();
         }
-        if outbox.cork_is_full() || outbox.queued() > outbox.limits.outbox_soft {
+        if outbox.cork_is_full() || outbox.is_crowded() {
             self.attention.store(true, Ordering::Release);
         }
         if now {

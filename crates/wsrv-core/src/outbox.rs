@@ -5,7 +5,7 @@ use crate::life::Life;
 use crate::published::Publish;
 use crate::queue::{Out, Queue};
 use crate::stream::Stream;
-use crate::{ClosedBy, Limits, Wire};
+use crate::{ClosedBy, Limits, Transmit, Wire};
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 /// A connection's turn does not collect more than this before it writes.
 const CORK: usize = 64 * 1024;
+
 /// Someone asked for the end of the connection.
 #[derive(Debug)]
 pub(crate) struct Wish<W: Wire> {
@@ -33,6 +34,8 @@ pub(crate) struct Ending<W: Wire> {
     pub(crate) goodbye: Option<W::Close>,
     /// We have said our goodbye and still listen.
     pub(crate) half: Option<Half<W>>,
+    /// The read side has come to its end, for whatever reason.
+    pub(crate) over: bool,
 }
 
 /// Our direction is closed, the peer's is not.
@@ -60,7 +63,7 @@ impl<W: Wire> Default for Orders<W> {
 
 impl<W: Wire> Default for Ending<W> {
     fn default() -> Self {
-        Ending { wish: None, cut: None, from_peer: None, goodbye: None, half: None }
+        Ending { wish: None, cut: None, from_peer: None, goodbye: None, half: None, over: false }
     }
 }
 
@@ -159,21 +162,20 @@ impl<W: Wire> Outbox<W> {
         }
     }
 
-    /// Bytes that wait to be written.
-    pub(crate) fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Bytes of messages that were taken and are not written.
     pub(crate) fn taken(&self) -> usize {
-        use crate::Transmit;
         self.queue.len() + self.sender.held_back()
+    }
+
+    /// Whether so much waits that the peer is not to be read until it has taken some.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.queue.len() > self.limits.outbox_soft
     }
 
     /// Whether a part of a message in parts may pass however much waits for that message's end: it would wait for
     /// itself.
     pub(crate) fn part_may_pass(&self) -> bool {
-        use crate::Transmit;
         self.queue.is_empty() && self.sender.held_back() > 0
     }
 
@@ -185,14 +187,14 @@ impl<W: Wire> Outbox<W> {
     /// Whether only our direction is closed, and nothing else has begun an end.
     pub(crate) fn is_half_closed(&self) -> bool {
         let only_half = |ending: &Ending<W>| {
-            ending.half.is_some() && ending.wish.is_none() && ending.cut.is_none() && ending.from_peer.is_none()
+            let Ending { wish, cut, from_peer, half, over, .. } = ending;
+            half.is_some() && wish.is_none() && cut.is_none() && from_peer.is_none() && !over
         };
         !self.failed && self.ending.as_deref().is_some_and(only_half)
     }
 
     /// Says our goodbye and goes on listening.
     pub(crate) fn close_half(&mut self, close: W::Close) {
-        use crate::Transmit;
         self.queue_answer();
         let await_peer = self.encode(|sender, out| sender.close(&close, out));
         self.finished = true;
@@ -240,12 +242,11 @@ impl<W: Wire> Outbox<W> {
     /// read, only the latest answer is kept: a peer that asks and does not read cannot make this side remember each
     /// question.
     pub(crate) fn answer(&mut self, signal: W::Signal) {
-        use crate::Transmit;
         // After our own goodbye the peer may still ask; after its own it does not.
         if self.failed || self.ending.as_ref().is_some_and(|ending| ending.from_peer.is_some()) {
             return;
         }
-        if !self.blocked && self.queue.len() <= self.limits.outbox_soft {
+        if !self.blocked && !self.is_crowded() {
             return self.sender.answer(signal, &mut Out::new(&mut self.queue));
         }
         let mut aside = Queue::default();

@@ -46,6 +46,29 @@ async fn who_closes_its_direction_goes_on_listening_until_the_peer_is_done() {
 }
 
 #[tokio::test]
+async fn whatever_ends_a_half_closed_connection_ends_the_other_half() {
+    for (line, by) in [("fail\n".to_owned(), ClosedBy::Handler), ("x".repeat(2000), ClosedBy::Protocol)] {
+        let handler = Arc::new(Obedient::default());
+        *handler.close.lock().unwrap() = "hang";
+        let (mut peer, task) = connect(&handler, small_limits()).await;
+        ready(&mut peer).await;
+        let conn = handler.conn();
+        conn.close_write(Reason::Done);
+        assert!(conn.is_readable());
+        peer.write_all(line.as_bytes()).await.unwrap();
+        soon(async {
+            while handler.closed().is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        assert!(!conn.is_readable(), "{by:?}");
+        drop(peer);
+        assert_eq!(soon(task).await.unwrap().by, by);
+    }
+}
+
+#[tokio::test]
 async fn the_peers_goodbye_ends_a_connection_whose_own_direction_is_closed() {
     let handler = Arc::new(Obedient::default());
     let (mut peer, task) = connect(&handler, Limits::default()).await;

@@ -373,9 +373,9 @@ impl<W: Wire, F: Future> Future for Drive<W, F> {
 }
 
 impl<W: Wire> Shared<W> {
-    /// From now on the connection is not open any more.
+    /// From now on the connection is not open any more, in either direction.
     fn begin_end(&self) {
-        self.lock().ending();
+        self.lock().ending().over = true;
     }
 
     fn cork(&self, cx: &Context<'_>) {
@@ -391,7 +391,7 @@ impl<W: Wire> Shared<W> {
         let mut outbox = self.lock();
         outbox.corked = false;
         let _ = outbox.poll_flush(cx);
-        let crowded = outbox.queued() > outbox.limits.outbox_soft;
+        let crowded = outbox.is_crowded();
         let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());
         let orders = outbox.orders.is_some();
         let again = (outbox.driver_wants_room && (!crowded || outbox.failed))

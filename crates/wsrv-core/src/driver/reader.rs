@@ -88,6 +88,7 @@ impl<W: Wire> Reader<W> {
     /// What ended the connection. From now on it has ended for good, also if the cause was none of the reader's.
     pub(super) fn take_end(&mut self) -> End<W> {
         self.backlog = None;
+        self.shared.begin_end();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Ended(end) => *end,
             State::Reading | State::Over => End::without_goodbye(ClosedBy::Lost),
@@ -221,7 +222,7 @@ impl<W: Wire> Reader<W> {
             Some(wish) => End::new(wish.by, wish.close.clone()),
             None if outbox.failed => End::without_goodbye(ClosedBy::Lost),
             None => {
-                let crowded = outbox.queued() > outbox.limits.outbox_soft || outbox.cork_is_full();
+                let crowded = outbox.is_crowded() || outbox.cork_is_full();
                 outbox.driver_wants_room = crowded;
                 return !crowded;
             }

@@ -335,8 +335,7 @@ async fn serve<W: Wire, H: Handler<W::Connection>>(
 
 impl<W: Wire> Reader<W> {
     fn waits_for_room(&self) -> bool {
-        let outbox = self.shared.lock();
-        outbox.queued() > outbox.limits.outbox_soft
+        self.shared.lock().is_crowded()
     }
 }
 
