@@ -63,7 +63,9 @@ impl Handler<LineConnection> for Relay {
                         });
                     }
                 }
-                _ => drop(member.group().send(numbered(&name, *sent))),
+                _ => {
+                    member.group().send(numbered(&name, *sent));
+                }
             }
             if *sent % 11 == 0 {
                 tokio::task::yield_now().await;
@@ -136,7 +138,11 @@ async fn what_many_send_to_many_arrives_whole_and_in_order() {
     // From threads that are in no turn, too.
     let threads = OUTSIDE.map(|name| {
         let room = room.clone();
-        std::thread::spawn(move || (1..=EACH).for_each(|number| drop(room.send(numbered(name, number)))))
+        std::thread::spawn(move || {
+            (1..=EACH).for_each(|number| {
+                room.send(numbered(name, number));
+            })
+        })
     });
     let peers: Vec<_> = peers.into_iter().map(tokio::spawn).collect();
     for peer in peers {
