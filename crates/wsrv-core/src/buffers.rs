@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 pub(crate) const READ: usize = 64 * 1024;
 /// Size of a fresh buffer for small messages on their way out.
 const WRITE: usize = 4 * 1024;
-/// Write buffers that have grown past this are not kept.
+/// Write buffers that have grown past this, or lie in something as large, are not kept.
 const WRITE_MAX: usize = 64 * 1024;
 /// Write buffers a thread keeps.
 const WRITE_KEPT: usize = 64;
@@ -77,12 +77,45 @@ pub(crate) fn take_write() -> BytesMut {
 
 pub(crate) fn give_write(mut buffer: BytesMut) {
     buffer.clear();
-    if (WRITE / 2..=WRITE_MAX).contains(&buffer.capacity()) {
+    // The room in front, of what was written, does not count in its capacity until it is reclaimed.
+    if !buffer.try_reclaim(WRITE_MAX + 1) && buffer.try_reclaim(WRITE) {
         let _ = WRITE_BUFFERS.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             if kept.len() < WRITE_KEPT {
                 kept.push(buffer);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Buf;
+
+    #[test]
+    fn a_write_buffer_comes_back_whole_after_all_of_it_was_written() {
+        for len in [1, 3000, WRITE] {
+            let mut buffer = take_write();
+            let place = buffer.as_ptr();
+            buffer.extend_from_slice(&vec![7; len]);
+            buffer.advance(len);
+            give_write(buffer);
+            let again = take_write();
+            assert!(again.is_empty() && again.capacity() >= WRITE && again.as_ptr() == place, "{len}");
+            give_write(again);
+        }
+    }
+
+    #[test]
+    fn a_write_buffer_that_has_grown_large_is_not_kept() {
+        const LARGE: usize = 1024 * 1024;
+        for written in [0, LARGE - 10_000, LARGE] {
+            let mut buffer = BytesMut::with_capacity(LARGE);
+            buffer.extend_from_slice(&vec![7; written]);
+            buffer.advance(written);
+            give_write(buffer);
+            assert!(!take_write().try_reclaim(WRITE_MAX + 1), "{written}");
+        }
     }
 }
