@@ -18,7 +18,8 @@ const TURN: usize = 512;
 ///
 /// While there are any, a task looks after the times in [`Limits`](crate::Limits) for all of them: pings who is silent,
 /// gives up who does not answer or does not read, closes who is idle. It comes by once a second, so each time is kept
-/// to the second, and a connection needs no timer of its own. The task runs where the first connection does.
+/// to the second, and a connection needs no timer of its own. The task runs where the first connection does; if that
+/// runtime ends before the others' connections, the next one that begins starts it again.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Inner>);
 

@@ -91,6 +91,9 @@ impl<W: Wire> Shared<W> {
         if ending.wish.is_none() && ending.from_peer.is_none() {
             ending.wish = Some(Wish { by, close });
             self.alert(outbox);
+        } else {
+            // The driver knows, and may be waiting for `on_close`; what was sent together with the wish is not to wait.
+            self.flush(outbox);
         }
     }
 
@@ -473,8 +476,8 @@ impl<W: Wire> Link<W> {
         self.0.cut(self.0.lock(), ClosedBy::Cut);
     }
 
-    /// Waits until the connection has begun to end, from whichever side: a good thing to `select!` with in a handler
-    /// that takes long. Ready at once if it has.
+    /// Waits until the connection has begun to end, from whichever side and in whichever direction: a good thing to
+    /// `select!` with in a handler that takes long. Ready at once if it has.
     ///
     /// # Cancel safety
     ///

@@ -140,6 +140,28 @@ async fn both_directions_closed_is_closed() {
     }
 }
 
+#[tokio::test]
+async fn a_last_message_does_not_wait_for_on_close() {
+    let handler = Arc::new(Obedient::default());
+    *handler.close.lock().unwrap() = "hang";
+    let (mut peer, task) = connect(&handler, Limits::default().with_on_close_timeout(Duration::from_secs(60))).await;
+    ready(&mut peer).await;
+    let conn = handler.conn();
+    conn.close(Reason::Done);
+    assert_eq!(line(&mut peer).await, "last words");
+    let late = conn.link().send_then_close(
+        |_, out| {
+            out.put_slice(b"late\n");
+            Ok(())
+        },
+        Reason::Done,
+    );
+    assert_eq!(late, Ok(()));
+    assert_eq!(line(&mut peer).await, "late");
+    conn.cut();
+    task.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_does_not_keep_a_half_closed_connection() {
     let handler = Arc::new(Obedient::default());

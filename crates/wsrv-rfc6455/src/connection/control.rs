@@ -36,7 +36,7 @@ impl ControlFrames {
         ControlFrames { conn: conn.clone(), frames: conn.link().with_sender(|sender| sender.watch()) }
     }
 
-    /// The next ping or pong; `None` when the connection ends.
+    /// The next ping or pong; `None` when the connection ends, in whichever direction.
     ///
     /// # Cancel safety
     ///
