@@ -10,8 +10,9 @@ use std::cell::{Cell, RefCell};
 pub(crate) const READ: usize = 64 * 1024;
 /// Size of a fresh buffer for small messages on their way out.
 const WRITE: usize = 4 * 1024;
-/// Write buffers that have grown past this, or lie in something as large, are not kept.
-const WRITE_MAX: usize = 64 * 1024;
+/// Write buffers that have grown past this are not kept. They grow by doubling, and a turn collects a little more than
+/// 64 KiB.
+const WRITE_MAX: usize = 128 * 1024;
 /// Write buffers a thread keeps.
 const WRITE_KEPT: usize = 64;
 
