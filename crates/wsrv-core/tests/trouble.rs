@@ -2,8 +2,9 @@
 
 mod common;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use common::{Obedient, line, small_limits, soon};
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -15,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use wsrv_core::lines::{LineConnection, Lines};
 use wsrv_core::{
-    Closed, ClosedBy, Connection, Connections, Driver, Error, Handler, Limits, Reason, SendError, SlowPeer, Verdict,
+    Closed, ClosedBy, Connection, Connections, Driver, Error, Handler, Limits, Link, Out, Reason, Receive, Received,
+    SendError, SlowPeer, Transmit, Verdict, Wire,
 };
 
 /// A future that counts its polls and can be held back.
@@ -470,4 +472,105 @@ async fn small_messages_do_not_wait_in_the_system_for_more() {
     assert!(!same.nodelay().unwrap());
     let _driver = Driver::tcp(TcpStream::from_std(stream).unwrap(), Lines::new(10));
     assert!(same.nodelay().unwrap());
+}
+
+/// One byte is a message, another is against the rules; a goodbye wants an answer.
+struct Bytewise;
+
+#[derive(Clone)]
+struct BytewiseConnection(Link<Bytewise>);
+
+/// Whether a rule was broken.
+struct BytewiseReceiver(bool);
+
+struct BytewiseSender;
+
+impl Connection for BytewiseConnection {
+    type Wire = Bytewise;
+    type Incoming = u8;
+    type Outgoing = u8;
+    fn link(&self) -> &Link<Bytewise> {
+        &self.0
+    }
+    fn encode(message: u8) -> u8 {
+        message
+    }
+}
+
+impl Wire for Bytewise {
+    type Connection = BytewiseConnection;
+    type Receiver = BytewiseReceiver;
+    type Sender = BytewiseSender;
+    type Signal = Infallible;
+    type Close = Reason;
+    type Prepared = u8;
+    type Context = ();
+    fn split(self) -> (BytewiseReceiver, BytewiseSender, ()) {
+        (BytewiseReceiver(false), BytewiseSender, ())
+    }
+    fn connection(link: Link<Self>) -> BytewiseConnection {
+        BytewiseConnection(link)
+    }
+    fn reason(close: &Reason) -> Reason {
+        *close
+    }
+}
+
+impl Receive<Bytewise> for BytewiseReceiver {
+    type Found = ();
+    type Error = std::fmt::Error;
+    fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received<Bytewise, ()>, std::fmt::Error> {
+        assert!(!self.0, "called again after an error");
+        self.0 = buffer[0] == b'!';
+        if self.0 { Err(std::fmt::Error) } else { Ok(Received::Message { found: (), size: 1 }) }
+    }
+    fn take(&mut self, (): (), buffer: &mut BytesMut) -> u8 {
+        buffer.split_to(1)[0]
+    }
+    fn end_of_stream(&mut self, _: &[u8]) -> bool {
+        false
+    }
+    fn farewell(_: &std::fmt::Error) -> Reason {
+        Reason::BadPeer
+    }
+}
+
+impl Transmit<Bytewise> for BytewiseSender {
+    fn prepared(&mut self, message: &u8, out: &mut Out<'_>) {
+        out.put_slice(&[*message]);
+    }
+    fn answer(&mut self, signal: Infallible, _: &mut Out<'_>) {
+        match signal {}
+    }
+    fn close(&mut self, _: &Reason, out: &mut Out<'_>) -> bool {
+        out.put_slice(b".");
+        true
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_received_after_an_error_even_if_something_else_ends_the_connection() {
+    // Fails after it has waited, so that what follows is read ahead.
+    struct Fails;
+
+    impl Handler<BytewiseConnection> for Fails {
+        type State = ();
+        async fn on_open(&self, _: &BytewiseConnection) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_message(&self, _: &BytewiseConnection, _: &mut (), _: u8) -> Result<(), Error> {
+            tokio::task::yield_now().await;
+            Err("on purpose".into())
+        }
+    }
+
+    let (mut peer, stream) = duplex(64);
+    peer.write_all(b"a!b").await.unwrap();
+    let task = tokio::spawn(Driver::io(stream, Bytewise).run(Arc::new(Fails)));
+    let mut goodbye = [0];
+    soon(peer.read_exact(&mut goodbye)).await.unwrap();
+    peer.write_all(b"c").await.unwrap();
+    drop(peer);
+    let closed = soon(task).await.expect("no panic");
+    assert_eq!((closed.by, closed.clean), (ClosedBy::Handler, false));
 }

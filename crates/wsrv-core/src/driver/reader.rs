@@ -47,6 +47,8 @@ pub(super) struct Reader<W: Wire> {
     turn: u16,
     /// Messages are dropped.
     deaf: bool,
+    /// The peer broke the protocol, and what follows cannot be understood.
+    broken: bool,
 }
 
 /// How far the read side has come.
@@ -67,7 +69,8 @@ struct Backlog<M> {
 impl<W: Wire> Reader<W> {
     pub(super) fn new(shared: Arc<Shared<W>>, receiver: W::Receiver, received: BytesMut) -> Self {
         let (buffer, state) = (received, State::Reading);
-        Reader { shared, receiver, buffer, borrowed: false, needed: 0, backlog: None, state, turn: TURN, deaf: false }
+        let (borrowed, deaf, broken) = (false, false, false);
+        Reader { shared, receiver, buffer, borrowed, needed: 0, backlog: None, state, turn: TURN, deaf, broken }
     }
 
     /// Whether no further message will be read.
@@ -270,6 +273,7 @@ impl<W: Wire> Reader<W> {
                     return None;
                 }
                 Err(error) => {
+                    self.broken = true;
                     let close = W::Receiver::farewell(&error);
                     let reason = W::reason(&close);
                     let mut end = End::new(ClosedBy::Protocol, close);
@@ -373,7 +377,7 @@ impl<W: Wire> Reader<W> {
             return Poll::Ready(true);
         }
         loop {
-            if self.notice_cut() {
+            if self.notice_cut() || self.broken {
                 return Poll::Ready(false);
             }
             while let Some((found, _)) = self.parse() {
