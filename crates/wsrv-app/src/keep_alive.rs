@@ -68,7 +68,11 @@ pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host,
     });
     match ended.await {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(?peer, %error, "an HTTP request failed"),
+        Some(Err(error)) => {
+            tracing::debug!(?peer, %error, "an HTTP request failed");
+            // The answer of one that was admitted has not gone out whole.
+            exchange.progress().admitted = None;
+        }
         None => return tracing::debug!(?peer, "an HTTP connection took too long"),
     }
     let parts = served.into_parts();

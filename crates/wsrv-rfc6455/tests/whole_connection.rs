@@ -139,11 +139,13 @@ async fn messages_that_wait_leave_room_for_the_one_they_wait_for() {
     let mut open = Open::with(Limits::default().with_outbox(1000)).await;
     let mut writer = open.conn.begin_binary();
     writer.part([1]).await.unwrap();
+    writer.flush().await.unwrap();
     let conn = open.conn.clone();
     let mut others: Vec<_> = (0..20).map(|_| Box::pin(conn.send(vec![0; 100]))).collect();
     let waiting = others.iter_mut().filter_map(|other| poll_once(other).is_pending().then_some(())).count();
     assert!(waiting > 10, "{waiting}");
-    timeout(Duration::from_secs(10), writer.part([2])).await.expect("there is room").unwrap();
+    writer.part([2]).await.unwrap();
+    timeout(Duration::from_secs(10), writer.flush()).await.expect("there is room").unwrap();
     timeout(Duration::from_secs(10), writer.finish([3])).await.expect("there is room").unwrap();
     open.reads(b"\x02\x01\x01\x00\x01\x02\x80\x01\x03\x82\x64\x00").await;
 }
