@@ -299,8 +299,8 @@ fn send(role: Role, events: &[Event], max_frame: usize, way: Way) {
     if matches!(expected.last(), Some(Event::Close(_))) {
         let len = out.len();
         assert_eq!(sender.message("late".into(), &mut out), Err(SendError::Closed));
-        assert_eq!(sender.pong(b"", &mut out), Err(SendError::Closed));
-        assert_eq!(out.len(), len, "nothing follows a close");
+        assert_eq!(sender.ping(b"", &mut out), Err(SendError::Closed));
+        assert_eq!(out.len(), len, "nothing but pongs follows a close");
     }
     check_frames(role, &out, if way == Way::Prepared && role == Role::Server { usize::MAX } else { max_frame.max(1) });
     let pieces: Vec<&[u8]> = out.chunks(5).collect();

@@ -66,7 +66,9 @@ async fn decide(
     let Matched { value: route, params } = found?;
     let mut opening = Opening::new(request, peer);
     *opening.extensions_mut() = extensions;
-    opening.extensions_mut().insert(params);
+    if params.iter().next().is_some() {
+        opening.extensions_mut().insert(params);
+    }
     host.gates.admit(&mut opening).await?;
     route.gates.admit(&mut opening).await?;
     let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);

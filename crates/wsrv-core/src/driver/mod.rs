@@ -204,14 +204,15 @@ impl<W: Wire> End<W> {
 }
 
 /// Runs one step of the handler. A macro, because a function that took the call and awaited it would keep the step's
-/// future twice. The call itself may panic too, where it is not an `async fn`.
+/// future twice. (So would a `match` on the call.) The call itself may panic too, where it is not an `async fn`.
 macro_rules! step {
-    ($reader:ident, $call:expr, $patience:expr) => {
-        match step::guarded(|| $call) {
-            Ok(step) => $reader.step(pin!(Some(step)), $patience).await,
-            Err(()) => Stepped::Panicked,
+    ($reader:ident, $call:expr, $patience:expr) => {{
+        let step = pin!(step::guarded(|| $call).ok());
+        match step.is_some() {
+            true => $reader.step(step, $patience).await,
+            false => Stepped::Panicked,
         }
-    };
+    }};
 }
 
 fn live<W: Wire, H: Handler<W::Connection>>(

@@ -11,7 +11,7 @@ use super::tokens;
 
 /// The head of a request: what a client said before it became a connection.
 ///
-/// It is made to be kept as long as the connection: the bytes as they came, and an index of eight bytes per header
+/// It is made to be kept as long as the connection: the bytes as they came, and an index of two bytes per header
 /// line. [`to_parts`](Self::to_parts) unfolds it into the types of the `http` crate, which take several times the
 /// memory.
 ///

@@ -8,30 +8,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::reader::HeadError;
 
-/// A head's bytes and where its header lines lie in them.
+/// A head's bytes and where its header lines begin in them.
 ///
 /// `Debug` shows no values of headers that may hold secrets.
 #[derive(Clone)]
 pub(super) struct HeaderLines {
     raw: Bytes,
-    fields: Box<[Field]>,
-}
-
-/// Where a header line's name and value lie.
-#[derive(Clone)]
-struct Field {
-    name: Range<u16>,
-    value: Range<u16>,
+    /// Two bytes a line: heads are kept as long as their connections.
+    starts: Box<[u16]>,
 }
 
 impl HeaderLines {
     /// Keeps a copy of the head `raw`, of which these are the header lines.
     pub(super) fn new(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<Self, HeadError> {
-        let field = |field: &httparse::Header<'_>| {
-            Ok(Field { name: position(raw, field.name.as_bytes())?, value: position(raw, field.value.trim_ascii())? })
-        };
-        let fields = fields.iter().map(field).collect::<Result<_, HeadError>>()?;
-        Ok(Self { raw: Bytes::copy_from_slice(raw), fields })
+        let starts = fields.iter().map(|field| Ok(position(raw, field.name.as_bytes())?.start));
+        let starts = starts.collect::<Result<_, HeadError>>()?;
+        Ok(Self { raw: Bytes::copy_from_slice(raw), starts })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -40,17 +32,33 @@ impl HeaderLines {
 
     /// The values of all lines of this name, upper or lower case.
     pub(super) fn named<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        // In bytes: as text, each name would be checked again each time.
-        let is_it = move |field: &&Field| self.bytes(&field.name).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(is_it).map(|field| self.bytes(&field.value))
+        // Only the line that is wanted is cut.
+        self.starts.iter().enumerate().filter_map(move |(index, &start)| {
+            let line = self.raw.get(usize::from(start)..)?;
+            let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+            is_it.then(|| self.line(index).1)
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (self.text(&field.name), self.bytes(&field.value)))
+        (0..self.starts.len()).map(|index| {
+            let (name, value) = self.line(index);
+            (std::str::from_utf8(name).unwrap_or_default(), value)
+        })
+    }
+
+    /// The name and the value of a line, without the blanks around it.
+    fn line(&self, index: usize) -> (&[u8], &[u8]) {
+        let start = self.starts.get(index).map_or(0, |&start| usize::from(start));
+        // Behind the last line comes the empty one.
+        let end = self.starts.get(index + 1).map_or(self.raw.len().saturating_sub(2), |&next| usize::from(next));
+        let line = self.raw.get(start..end).unwrap_or_default();
+        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+        (&line[..colon], line.get(colon + 1..).unwrap_or_default().trim_ascii())
     }
 
     pub(super) fn to_map(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        let mut headers = HeaderMap::with_capacity(self.starts.len());
         for (name, value) in self.iter() {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
