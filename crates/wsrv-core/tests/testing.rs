@@ -431,13 +431,14 @@ enum Flaw {
     CutsCloseShort,
     KeepsEndedState,
     SharesState,
+    MistakesConnections,
 }
 
 /// A layer that passes everything on, but for its flaw.
 struct Layer<H: Handler<Upper>> {
     inner: H,
     flaw: Flaw,
-    shelf: Mutex<HashMap<ConnectionId, H::State>>,
+    shelf: Mutex<HashMap<ConnectionId, (Upper, H::State)>>,
 }
 
 struct State<S> {
@@ -453,18 +454,27 @@ impl<H: Handler<Upper>> Layer<H> {
         Layer { inner, flaw, shelf: Mutex::default() }
     }
 
-    /// A layer with that flaw takes whatever state is there.
-    fn fetch(&self, state: &mut State<H::State>) {
-        if self.flaw == Flaw::SharesState {
-            let mut shelf = self.shelf.lock().unwrap();
-            let first = *shelf.keys().min().expect("nobody took it");
-            state.inner = shelf.remove(&first);
+    /// A layer with one of these flaws takes whatever state is there, and with the other one its connection too.
+    fn fetch(&self, conn: &LineConnection, state: &mut State<H::State>) {
+        let mut shelf = self.shelf.lock().unwrap();
+        let taken = match self.flaw {
+            Flaw::SharesState => *shelf.keys().min().expect("nobody took it"),
+            Flaw::MistakesConnections => {
+                *shelf.keys().find(|id| **id != conn.id()).or(shelf.keys().next()).expect("nobody took it")
+            }
+            _ => return,
+        };
+        let (upper, inner) = shelf.remove(&taken).expect("it was there");
+        state.inner = Some(inner);
+        if self.flaw == Flaw::MistakesConnections {
+            state.upper = upper;
         }
     }
 
     fn put_back(&self, state: &mut State<H::State>) {
-        if self.flaw == Flaw::SharesState {
-            self.shelf.lock().unwrap().extend(state.inner.take().map(|inner| (state.upper.id(), inner)));
+        if matches!(self.flaw, Flaw::SharesState | Flaw::MistakesConnections) {
+            let upper = state.upper.clone();
+            self.shelf.lock().unwrap().extend(state.inner.take().map(|inner| (upper.id(), (upper, inner))));
         }
     }
 }
@@ -495,8 +505,8 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
         Ok(state)
     }
 
-    async fn on_message(&self, _: &LineConnection, state: &mut Self::State, line: Bytes) -> Result<(), Error> {
-        self.fetch(state);
+    async fn on_message(&self, conn: &LineConnection, state: &mut Self::State, line: Bytes) -> Result<(), Error> {
+        self.fetch(conn, state);
         state.messages += 1;
         let mut message = std::str::from_utf8(&line)?.to_owned();
         let mut taken = None;
@@ -548,11 +558,11 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
         }
     }
 
-    async fn on_error(&self, _: &LineConnection, state: &mut Self::State, error: Error) -> Verdict {
+    async fn on_error(&self, conn: &LineConnection, state: &mut Self::State, error: Error) -> Verdict {
         if self.flaw == Flaw::HidesError {
             return Verdict::Close(error.reason());
         }
-        self.fetch(state);
+        self.fetch(conn, state);
         let verdict = self.inner.on_error(&state.upper, state.inner.as_mut().unwrap(), error).await;
         self.put_back(state);
         if self.flaw == Flaw::HasItsOwnVerdict { Verdict::Close(Reason::Done) } else { verdict }
@@ -560,14 +570,14 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
 
     fn poll_background(
         &self,
-        _: &LineConnection,
+        conn: &LineConnection,
         state: &mut Self::State,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         if self.flaw == Flaw::HidesBackground {
             return Poll::Pending;
         }
-        self.fetch(state);
+        self.fetch(conn, state);
         let mut deaf = Context::from_waker(Waker::noop());
         let cx = if self.flaw == Flaw::LosesBackgroundWaker { &mut deaf } else { cx };
         let inner = state.inner.as_mut().unwrap();
@@ -588,11 +598,11 @@ impl<H: Handler<Upper>> Handler<LineConnection> for Layer<H> {
         }
     }
 
-    async fn on_close(&self, _: &LineConnection, mut state: Self::State, mut closed: Closed) {
+    async fn on_close(&self, conn: &LineConnection, mut state: Self::State, mut closed: Closed) {
         if self.flaw == Flaw::HidesClose {
             return;
         }
-        self.fetch(&mut state);
+        self.fetch(conn, &mut state);
         if self.flaw == Flaw::TellsAnotherEnd {
             closed.reason = Reason::Done;
         }
@@ -644,6 +654,54 @@ async fn a_layer_of_two_layers_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_numbers_the_messages_of_each_connection_passes() {
+    #[derive(Clone, Debug)]
+    struct Numbered(LineConnection);
+    impl Connection for Numbered {
+        type Wire = Lines;
+        type Incoming = (usize, Bytes);
+        type Outgoing = Bytes;
+        fn link(&self) -> &Link<Lines> {
+            self.0.link()
+        }
+        fn encode(message: Bytes) -> Bytes {
+            LineConnection::encode(message)
+        }
+    }
+    struct Numbers<H>(H);
+    impl<H: Handler<Numbered>> Handler<LineConnection> for Numbers<H> {
+        type State = (Numbered, usize, H::State);
+        async fn on_open(&self, conn: &LineConnection) -> Result<Self::State, Error> {
+            let upper = Numbered(conn.clone());
+            let inner = self.0.on_open(&upper).await?;
+            Ok((upper, 0, inner))
+        }
+        async fn on_message(&self, _: &LineConnection, state: &mut Self::State, line: Bytes) -> Result<(), Error> {
+            let (upper, next, inner) = state;
+            let number = *next;
+            *next += 1;
+            self.0.on_message(upper, inner, (number, line)).await
+        }
+        async fn on_error(&self, _: &LineConnection, (upper, _, inner): &mut Self::State, error: Error) -> Verdict {
+            self.0.on_error(upper, inner, error).await
+        }
+        async fn on_close(&self, _: &LineConnection, (upper, _, inner): Self::State, closed: Closed) {
+            self.0.on_close(&upper, inner, closed).await;
+        }
+        fn poll_background(
+            &self,
+            _: &LineConnection,
+            (upper, _, inner): &mut Self::State,
+            cx: &mut Context<'_>,
+        ) -> Poll<Result<(), Error>> {
+            self.0.poll_background(upper, inner, cx)
+        }
+    }
+    let line = |n: usize| Bytes::from(format!("line {n}"));
+    check_layer(|| Lines::new(100), |probe: Probe<Numbered>| Numbers(probe), |n| (line(n), (n, line(n)))).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_flaw_of_a_layer_is_found_and_named() {
     for (flaw, words) in [
         (Flaw::OpensTwice, "on_open reached the inner handler twice"),
@@ -675,6 +733,7 @@ async fn each_flaw_of_a_layer_is_found_and_named() {
         (Flaw::CutsCloseShort, "on_close does not wait for the inner handler"),
         (Flaw::KeepsEndedState, "the connection's task is aborted: the inner state was not dropped"),
         (Flaw::SharesState, "there are two connections"),
+        (Flaw::MistakesConnections, "there are two connections: the inner handler got"),
     ] {
         let panic = AssertUnwindSafe(check(flaw)).catch_unwind().await.expect_err(&format!("{flaw:?} was not found"));
         let said = panic.downcast_ref::<String>().expect("a text");

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 /// `layer` makes the layer around a [`Probe`], which is a handler of the layer's own, upper connection. (A layer for
 /// another layer's connection comes with that one around it.) `messages` makes the message of a number: what arrives
 /// below the layer, and what shall arrive above it. Different numbers make different messages, and the layer passes
-/// each of them on as exactly one.
+/// each of them on as exactly one. Each connection gets its messages in order from number 0 on, so a layer that numbers
+/// them, or whose messages depend on those before, can be checked as well.
 ///
 /// These scenes are played, on a new [`Mock`] each:
 ///
@@ -284,8 +285,9 @@ where
             let opened = attempt("on_open", mock.open(layer.clone())).await?;
             sessions.push(opened.map_err(|error| format!("on_open failed by itself: {error:?}"))?);
         }
-        for n in 0..4 {
-            let handled = attempt("on_message", sessions[n % 2].message((self.messages)(n).0)).await?;
+        // Both get the same messages, as the first ones of theirs; the probe sees on which connection they arrive.
+        for (n, which) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let handled = attempt("on_message", sessions[which].message((self.messages)(n).0)).await?;
             handled.map_err(|error| format!("on_message failed by itself with message {n}: {error:?}"))?;
         }
         for session in &mut sessions {
@@ -301,19 +303,25 @@ where
                 return Err(format!("{event} reached the inner handler with the state of another connection"));
             }
         }
-        for (which, id) in ids.into_iter().enumerate() {
-            let got: Vec<_> = seen.iter().filter(|(of, _)| *of == id).map(|(_, seen)| seen).collect();
-            let expected = [
-                Seen::Open,
-                Seen::Message((self.messages)(which).1),
-                Seen::Message((self.messages)(which + 2).1),
-                Seen::Error(REASON, TEXT.into()),
-                Seen::Close(GOODBYE),
-                Seen::Dropped,
-            ];
-            if got != expected.iter().collect::<Vec<_>>() {
-                return Err(format!("the inner handler got {got:?} instead of {expected:?}"));
-            }
+        let message = |n| Seen::Message((self.messages)(n).1);
+        let (first, second) = (ids[0], ids[1]);
+        // All in one row, so that two connections that are mistaken for each other show.
+        let expected = [
+            (first, Seen::Open),
+            (second, Seen::Open),
+            (first, message(0)),
+            (second, message(0)),
+            (first, message(1)),
+            (second, message(1)),
+            (first, Seen::Error(REASON, TEXT.into())),
+            (second, Seen::Error(REASON, TEXT.into())),
+            (second, Seen::Close(GOODBYE)),
+            (second, Seen::Dropped),
+            (first, Seen::Close(GOODBYE)),
+            (first, Seen::Dropped),
+        ];
+        if seen != expected {
+            return Err(format!("the inner handler got {seen:?} instead of {expected:?}"));
         }
         Ok(())
     }
