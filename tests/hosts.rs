@@ -9,8 +9,11 @@ use hosts::{ALL, Kind};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 use wsrv_app::RemoteAddr;
 use wsrv_app::prelude::*;
 
@@ -218,6 +221,59 @@ async fn serve_without_addresses(router: axum::Router) -> std::net::SocketAddr {
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, router).await });
     addr
+}
+
+/// The lines of a log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged as a warning, or worse, while a service of this app takes in some peers.
+async fn warnings(app: App, with_addresses: bool) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(move || writer.clone());
+    // For this thread, on which all of a test runs.
+    let _subscribed = subscriber.finish().set_default();
+    let router = axum::Router::new().fallback_service(app.into_service().unwrap());
+    let told = RemoteAddr(([192, 0, 2, 2], 2).into());
+    let router = if with_addresses { router.layer(axum::Extension(told)) } else { router };
+    let addr = serve_without_addresses(router).await;
+    for _ in 0..3 {
+        Peer::open(addr, "/").await;
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    log.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn limits_per_address_that_count_nobody_are_warned_of_once() {
+    for limited in [app().max_connections_per_address(9), app().max_handshakes_per_address(9)] {
+        let warned = warnings(limited, false).await;
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains("WARN") && warned[0].contains("into_make_service_with_connect_info"), "{warned:?}");
+    }
+    let proxy = |opening: &mut Opening| {
+        opening.set_remote_addr(Some(([192, 0, 2, 1], 1).into()));
+        Ok(())
+    };
+    for (quiet, with_addresses) in [
+        (app(), false),
+        (app().max_connections(9).max_handshakes_per_address(None), false),
+        (app().gate(proxy).max_connections_per_address(9), false),
+        (app().max_connections_per_address(9).max_handshakes_per_address(9), true),
+    ] {
+        assert_eq!(warnings(quiet, with_addresses).await, [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,12 @@ async fn unpanicking<T>(decide: impl Future<Output = Result<T, Rejection>>) -> R
 const SELECTED_IS_TOKEN: &str = "a selected subprotocol is a token";
 
 impl Admitted {
+    /// Where the peer is, if anybody knows so far.
+    #[cfg(feature = "http")]
+    pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
+        self.opening.remote_addr()
+    }
+
     /// The answer as it goes over the wire.
     pub(crate) fn encode(&self) -> BytesMut {
         let mut answer = BytesMut::with_capacity(256);

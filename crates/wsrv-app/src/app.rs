@@ -26,6 +26,8 @@ pub struct App {
     handshakes: Handshakes,
 }
 
+pub(crate) const HANDSHAKES_PER_ADDRESS: usize = 1_024;
+
 /// The places for sockets that are no WebSocket, or not yet.
 #[derive(Debug)]
 struct Handshakes(Places);
@@ -34,7 +36,7 @@ impl Default for Handshakes {
     fn default() -> Self {
         let places = Places::new();
         places.set_total(Some(16_384));
-        places.set_per_address(Some(1_024));
+        places.set_per_address(Some(HANDSHAKES_PER_ADDRESS));
         Handshakes(places)
     }
 }
@@ -165,7 +167,9 @@ impl App {
     /// How many WebSockets one address may have at once. Past it: 503. Default `None`.
     ///
     /// The address is [`Opening::remote_addr`](wsrv_http::Opening::remote_addr) as the gates leave it, so behind a
-    /// proxy that a gate trusts, the client's. What counts as one address is told at [`Places::set_per_address`].
+    /// proxy that a gate trusts, the client's. Who has none is not counted: peers at a Unix socket, and inside another
+    /// server those whose address it does not tell (see `WebSocketService`). What counts as one address is told at
+    /// [`Places::set_per_address`].
     pub fn max_connections_per_address(self, connections: impl Into<Option<usize>>) -> Self {
         self.connections.places().set_per_address(connections.into());
         self

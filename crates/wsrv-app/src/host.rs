@@ -23,6 +23,9 @@ pub(crate) struct Host {
     pub(crate) settings: Settings,
     pub(crate) life: Arc<Life>,
     farewells: Places,
+    /// Somebody was told that addresses are missing.
+    #[cfg(feature = "http")]
+    unaddressed: std::sync::Once,
 }
 
 impl Host {
@@ -37,6 +40,8 @@ impl Host {
             settings,
             life: Arc::new(life),
             farewells,
+            #[cfg(feature = "http")]
+            unaddressed: std::sync::Once::new(),
         }
     }
 
@@ -59,6 +64,20 @@ impl Host {
     /// A place among those who are told that there is no other.
     pub(crate) fn begin_farewell(&self) -> Option<Place> {
         self.farewells.take(None).ok()
+    }
+
+    /// Says once that a request without an address is not counted, if this limit per address was set.
+    #[cfg(feature = "http")]
+    pub(crate) fn miss_address(&self, limit: Option<usize>) {
+        if limit.is_some() {
+            self.unaddressed.call_once(|| {
+                tracing::warn!(
+                    "a limit per address is set, but requests come without an address and are not counted: use the \
+                     feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
+                     or insert a `RemoteAddr` into the extensions of each request"
+                );
+            });
+        }
     }
 
     /// Begins the connection, unless everything is being cut.

@@ -1,6 +1,7 @@
 //! An app inside somebody else's HTTP server.
 
 use crate::admission::{Transport, admit};
+use crate::app::HANDSHAKES_PER_ADDRESS;
 use crate::handshake::log_refusal;
 use crate::host::Host;
 use crate::life::Stopped;
@@ -54,8 +55,8 @@ use wsrv_rfc6455::handshake::RequestHead;
 ///
 /// **The peer's address** is known before the 101 only if the request tells it, as an extension: axum's
 /// `ConnectInfo<SocketAddr>` (with the feature `axum` here and `into_make_service_with_connect_info` there), or
-/// [`RemoteAddr`]. Without it, gates see no address and the limits per address count nobody; the connection's own
-/// `remote_addr()` is the socket's all the same.
+/// [`RemoteAddr`]. Without it, gates see no address and the limits per address count nobody, which is logged once as a
+/// warning if such a limit was set; the connection's own `remote_addr()` is the socket's all the same.
 ///
 /// **Limits and times.** All of the app's hold, but those of what the other server does: reading the head
 /// ([`handshake_timeout`](crate::App::handshake_timeout) begins when the request comes here), accepting, pages. What
@@ -146,6 +147,10 @@ async fn decide(
 ) -> Result<Response<Bytes>, Rejection> {
     let deadline = Instant::now() + host.settings.handshake_timeout;
     let place = host.begin_handshake(peer)?;
+    if peer.is_none() {
+        // Who has not chosen the limit does not miss it.
+        host.miss_address(host.life.handshakes.per_address().filter(|limit| *limit != HANDSHAKES_PER_ADDRESS));
+    }
     // Behind the place: who stops the app either waits for this request, or is seen here.
     if host.life.is_stopping() {
         return Err(stopping());
@@ -153,6 +158,9 @@ async fn decide(
     let head = RequestHead::from_parts(parts, host.settings.head)?;
     let on_upgrade = extensions.remove::<OnUpgrade>();
     let admitted = admit(host, head, peer, extensions, deadline).await?;
+    if admitted.remote_addr().is_none() {
+        host.miss_address(host.life.connections.places().per_address());
+    }
     let Some(on_upgrade) = on_upgrade else {
         tracing::error!("the server around this service does no upgrades");
         return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));

@@ -88,6 +88,11 @@ impl Places {
         self.lock().max_per_address = places;
     }
 
+    /// How many places one address may take now.
+    pub fn per_address(&self) -> Option<usize> {
+        self.lock().max_per_address
+    }
+
     /// Takes a place for a peer at `addr`. `None`: its transport has no addresses, and only the total counts.
     ///
     /// # Errors
