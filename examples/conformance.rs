@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(bytes) = options.max_message {
         // The suite sends its large messages in fragments of 64 bytes too.
         let fragments = u32::try_from(bytes / 64).unwrap_or(u32::MAX).max(limits.max_fragments);
-        limits = limits.with_max_message(bytes).with_max_frame(bytes).with_max_fragments(fragments);
+        limits = limits.with_max_message(bytes).with_max_fragments(fragments);
     }
     let app = App::new().route("/", Route::new(Echo).messages(limits));
     if options.host == "axum" {

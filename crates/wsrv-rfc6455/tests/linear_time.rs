@@ -32,7 +32,7 @@ fn cpu_time() -> Duration {
 
 /// Receives one message in reads of `size` bytes.
 fn receive(input: &[u8], size: usize) -> Duration {
-    let mut receiver = Receiver::server(Limits::default().with_max_message(2 * MIB).with_max_frame(2 * MIB));
+    let mut receiver = Receiver::server(Limits::default().with_max_message(2 * MIB));
     let mut buffer = BytesMut::with_capacity(input.len());
     let mut messages = 0;
     let start = cpu_time();

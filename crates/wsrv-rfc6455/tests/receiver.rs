@@ -137,13 +137,22 @@ fn a_frame_at_the_limit_arrives_and_one_byte_more_is_refused_by_its_length() {
 
 #[test]
 fn a_message_at_the_limit_arrives_and_one_byte_more_is_refused_by_its_length() {
-    let limits = Limits::default().with_max_message(300);
+    let limits = Limits::default().with_max_frame(1000).with_max_message(300);
     assert_eq!(events(limits, [&frame(OpCode::Binary, &[1; 300])[..]]), [binary(&[1; 300])]);
     assert_eq!(fault(limits, &frame(OpCode::Binary, &[1; 301])), Some((4, ProtocolError::MessageTooLong)));
     // Over fragments: as soon as the second header says 200 where 100 are left.
     assert_eq!(events(limits, [&fragments(OpCode::Binary, &[1; 300], 200)[..]]), [binary(&[1; 300])]);
     let input = fragments(OpCode::Binary, &[1; 400], 200);
     assert_eq!(fault(limits, &input), Some((8 + 200 + 4, ProtocolError::MessageTooLong)));
+}
+
+#[test]
+fn a_message_at_a_changed_limit_may_come_in_one_frame() {
+    for bytes in [100, 2 << 20] {
+        let limits = Limits::default().with_max_message(bytes);
+        assert_eq!(events(limits, [&frame(OpCode::Binary, &vec![1; bytes])[..]]), [binary(&vec![1; bytes])]);
+        assert_eq!(fault(limits, &frame(OpCode::Binary, &vec![1; bytes + 1])).unwrap().1, ProtocolError::FrameTooLong);
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl MockWebSocket {
     /// An open WebSocket with another [`request`], subprotocol or extensions, and with the [`Driver`]'s options.
     pub fn with(wire: WebSocket, configure: impl FnOnce(Driver<WebSocket>) -> Driver<WebSocket>) -> Self {
         // A client of one's own server takes what that sends.
-        let limits = Limits::default().with_max_message(usize::MAX).with_max_frame(usize::MAX);
+        let limits = Limits::default().with_max_message(usize::MAX);
         MockWebSocket {
             mock: Mock::with(wire, configure),
             receiver: Receiver::client(limits),
