@@ -19,7 +19,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// The connection below all layers. The only thing a decorator has to write, apart from `encode`.
     fn link(&self) -> &Link<Self::Wire>;
 
-    /// Encodes a message once, for many connections.
+    /// Encodes a message once, for many connections. So it cannot depend on the state of one of them: what differs from
+    /// peer to peer (a negotiated encoding, a running number) is sent to each connection by itself.
     fn encode(message: Self::Outgoing) -> <Self::Wire as Wire>::Prepared;
 
     /// The connection's name in this process.

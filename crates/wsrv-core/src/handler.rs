@@ -54,7 +54,8 @@ pub enum Verdict {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle connections of the type `{C}`",
     label = "not a handler of `{C}`",
-    note = "is a layer missing, or are two layers in the wrong order?"
+    note = "is a layer missing, or are two layers in the wrong order?",
+    note = "a function that gets a `Socket` becomes a handler by `from_fn(function)`"
 )]
 pub trait Handler<C: Connection>: Send + Sync + 'static {
     /// What this handler remembers about one connection. It is dropped with the connection on every path, also when

@@ -30,7 +30,8 @@ use tokio::sync::mpsc;
 /// sends leaves in one write with all else, and while it waits, pings are answered and pushes written. When it is
 /// done, the connection is closed with [`Reason::Done`], or with its error's reason. When the connection ends first,
 /// `recv` gives `None` and the future has [`Limits::on_close_timeout`](crate::Limits::on_close_timeout) to come to its
-/// end; what it sends then are the last words.
+/// end; what it sends then are the last words. An error that it returns then can only be logged: as a warning if its
+/// reason is [`Reason::Internal`], unless it is [`SendError::Closed`].
 pub fn from_fn<C, F, Fut>(serve: F) -> FromFn<F>
 where
     C: Connection,
@@ -54,7 +55,8 @@ impl<F> fmt::Debug for FromFn<F> {
 ///
 /// Also a [`Stream`] of the messages, and a [`Sink`] of what a [`Group`](crate::Group) of such connections takes. The
 /// sink is ready when there is room; it has nothing to flush, because the driver writes by itself, and closing it asks
-/// for the connection to be closed.
+/// for the connection to be closed. Where a trait like `SinkExt` is in scope, its `send` hides the connection's and
+/// takes nothing but a whole message: write `socket.send("hi".into())`, or `socket.connection().send("hi")`.
 ///
 /// To send from elsewhere at the same time, clone the [connection](Self::connection); or [`split`](Self::split) the
 /// socket. Neither needs a lock.
@@ -66,7 +68,7 @@ pub struct Socket<C: Connection> {
 
 impl<C: Connection> Socket<C> {
     fn new(conn: C, messages: mpsc::Receiver<C::Incoming>) -> Self {
-        Socket { sink: SocketSink { conn, room: None }, stream: SocketStream { messages } }
+        Socket { sink: SocketSink { conn: conn.clone(), room: None }, stream: SocketStream { conn, messages } }
     }
 
     /// The next message; `None` when the connection ends. Messages that came before the end come before the `None`.
@@ -85,6 +87,29 @@ impl<C: Connection> Socket<C> {
 
     /// The two halves, for two tasks. They share no lock: the sending half is the connection, the receiving half the
     /// messages that the driver hands over.
+    ///
+    /// The connection is closed when the function that got the socket returns, so it has to wait for the tasks that it
+    /// has given the halves to:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsrv_core::lines::LineConnection;
+    /// use wsrv_core::{Error, Socket};
+    ///
+    /// /// For `from_fn`.
+    /// async fn ticks_and_echo(socket: Socket<LineConnection>) -> Result<(), Error> {
+    ///     let (sink, mut stream) = socket.split();
+    ///     let ticks = tokio::spawn(async move {
+    ///         while sink.send("tick").await.is_ok() {
+    ///             tokio::time::sleep(Duration::from_secs(1)).await;
+    ///         }
+    ///     });
+    ///     while let Some(line) = stream.recv().await {
+    ///         stream.connection().send(line).await?;
+    ///     }
+    ///     Ok(ticks.await?)
+    /// }
+    /// ```
     pub fn split(self) -> (SocketSink<C>, SocketStream<C>) {
         (self.sink, self.stream)
     }
@@ -128,6 +153,7 @@ impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
 
 /// The receiving half of a [`Socket`].
 pub struct SocketStream<C: Connection> {
+    conn: C,
     messages: mpsc::Receiver<C::Incoming>,
 }
 
@@ -139,6 +165,11 @@ impl<C: Connection> SocketStream<C> {
     /// Dropped before it is ready, no message is lost.
     pub async fn recv(&mut self) -> Option<C::Incoming> {
         self.messages.recv().await
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &C {
+        &self.conn
     }
 }
 
@@ -152,7 +183,7 @@ impl<C: Connection> Stream for SocketStream<C> {
 
 impl<C: Connection> fmt::Debug for SocketStream<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SocketStream")
+        f.debug_tuple("SocketStream").field(&self.conn.id()).finish()
     }
 }
 
@@ -167,6 +198,14 @@ type Room = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 // Nothing in a socket is pinned in place.
 impl<C: Connection> Unpin for SocketSink<C> {}
+impl<C: Connection> Unpin for SocketStream<C> {}
+
+impl<C: Connection> SocketSink<C> {
+    /// The connection.
+    pub fn connection(&self) -> &C {
+        &self.conn
+    }
+}
 
 impl<C: Connection> Deref for SocketSink<C> {
     type Target = C;
@@ -284,7 +323,12 @@ where
         let Running { messages, mut future, mut done } = state;
         drop(messages);
         if let Err(error) = poll_fn(|cx| poll(&mut future, &mut done, conn, cx)).await {
-            tracing::debug!(connection = %conn.id(), %error, "failed at its end");
+            // A peer that is gone is no fault of the function's.
+            let is_gone = error.downcast_ref() == Some(&SendError::Closed);
+            match error.reason() {
+                Reason::Internal if !is_gone => tracing::warn!(connection = %conn.id(), %error, "failed at its end"),
+                reason => tracing::debug!(connection = %conn.id(), %error, %reason, "failed at its end"),
+            }
         }
     }
 }

@@ -4,13 +4,15 @@ mod common;
 
 use bytes::Bytes;
 use common::{line, small_limits, soon};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 use wsrv_core::lines::{LineConnection, Lines};
-use wsrv_core::{Closed, ClosedBy, Driver, Error, Handler, Reason, Socket, from_fn};
+use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Handler, Reason, SendError, Socket, from_fn};
 
 fn start(handler: impl Handler<LineConnection>) -> (BufReader<DuplexStream>, JoinHandle<Closed>) {
     let (peer, stream) = duplex(4096);
@@ -81,6 +83,46 @@ async fn the_functions_end_closes_and_its_error_gives_the_reason() {
         drop(peer);
         let closed = soon(task).await.unwrap();
         assert_eq!((closed.by, closed.reason), (by, reason));
+    }
+}
+
+#[tokio::test]
+async fn an_error_after_the_end_is_a_warning_unless_it_has_a_reason_or_the_peer_is_gone() {
+    for (error, level) in [
+        (Error::from("a bug"), "WARN"),
+        (Error::new(Reason::Policy, "a bug"), "DEBUG"),
+        (Error::from(SendError::Closed), "DEBUG"),
+    ] {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let writer = log.clone();
+        // For this thread, on which all of a test runs.
+        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG);
+        let _subscribed = subscriber.with_writer(move || Log(writer.clone())).finish().set_default();
+        let error = Mutex::new(Some(error));
+        let (peer, task) = start(serve(move |mut socket| {
+            let error = error.lock().unwrap().take().unwrap();
+            async move {
+                while socket.recv().await.is_some() {}
+                Err(error)
+            }
+        }));
+        drop(peer);
+        soon(task).await.unwrap();
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        let line = log.lines().find(|line| line.contains("failed at its end")).expect("the error is logged");
+        assert!(line.contains(level), "{line}");
+    }
+}
+
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -160,6 +202,7 @@ async fn a_function_that_does_not_pull_is_not_read_to() {
 async fn the_halves_work_in_two_tasks() {
     let (peer, task) = start(serve(|socket| async move {
         let (sink, mut stream) = socket.split();
+        assert_eq!(sink.connection().id(), stream.connection().id());
         let sender = tokio::spawn(async move {
             for n in 0..1000 {
                 sink.send(n.to_string()).await?;

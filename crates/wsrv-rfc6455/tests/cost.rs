@@ -83,8 +83,7 @@ fn runtime() -> Runtime {
 fn wire(max_message: usize) -> WebSocket {
     let mut head = BytesMut::from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let head = HeadReader::new(HeadLimits::default()).read(&mut head).unwrap().unwrap();
-    WebSocket::server(head)
-        .limits(wsrv_rfc6455::Limits::default().with_max_message(max_message))
+    WebSocket::server(head).limits(wsrv_rfc6455::Limits::default().with_max_message(max_message))
 }
 
 /// Runs a connection to its end: what it allocates, and which calls its stream gets.
