@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ctrl_c().await;
         sockets.shutdown().await
     });
-    println!("stopped, {} cut", stopped.cut);
+    println!("stopped: {} closed, {} cut", stopped.closed, stopped.cut);
     Ok(served?)
 }
 

@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         // A load generator sends what a peer would not be allowed to, and reads late what it has been sent.
         let route = route
-            .messages(MessageLimits::default().with_max_message(64 << 20))
+            .message_limits(MessageLimits::default().with_max_message(64 << 20))
             .limits(ConnectionLimits::default().with_outbox(16 << 20));
         let server = App::new().route("/", route).bind(("127.0.0.1", port)).await?;
         println!("ready");

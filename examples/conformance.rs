@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let fragments = u32::try_from(bytes / 64).unwrap_or(u32::MAX).max(limits.max_fragments);
         limits = limits.with_max_message(bytes).with_max_fragments(fragments);
     }
-    let app = App::new().route("/", Route::new(Echo).messages(limits));
+    let app = App::new().route("/", Route::new(Echo).message_limits(limits));
     if options.host == "axum" {
         let listener = tokio::net::TcpListener::bind(&options.listen).await?;
         println!("ready ws://{}/", listener.local_addr()?);

@@ -47,6 +47,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
     let stopped = server.serve().await;
-    println!("stopped, {} cut", stopped.cut);
+    println!("stopped: {} closed, {} cut", stopped.closed, stopped.cut);
     Ok(())
 }

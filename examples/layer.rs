@@ -12,9 +12,8 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use wsrv_app::layer::{Link, PreparedFrame, WebSocket};
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::Link;
-use wsrv_app::wsrv_rfc6455::{PreparedFrame, connection::WebSocket};
 
 // --- the connection ---------------------------------------------------------------
 

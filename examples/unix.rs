@@ -3,7 +3,6 @@
 //! The arguments are the socket's path and the TCP address.
 
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::Listener;
 
 async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
     // A Unix socket's peer has no address.

@@ -14,7 +14,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
-use wsrv_app::RemoteAddr;
 use wsrv_app::prelude::*;
 
 #[derive(Clone)]
@@ -85,7 +84,7 @@ fn app() -> App {
     let limits = MessageLimits::default().with_max_message(100_000);
     App::new()
         .gate(Login)
-        .route("/", Route::new(Echo).messages(limits))
+        .route("/", Route::new(Echo).message_limits(limits))
         .route("/rooms/{room}", Echo)
         .route("/chat", Route::new(Echo).subprotocols(Subprotocols::new(["v2", "v1"]).unwrap()))
         .handshake_timeout(Duration::from_secs(1))

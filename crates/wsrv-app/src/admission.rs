@@ -119,7 +119,7 @@ impl Admitted {
     pub(crate) fn start(self, transport: Transport, received: BytesMut, connections: &Connections) {
         let Admitted { route, opening, subprotocol, place, addressed, .. } = self;
         let (request, remote_addr, extensions, response_headers) = opening.into_parts();
-        let wire = WebSocket::server(request).limits(route.messages).subprotocol(subprotocol.as_deref());
+        let wire = WebSocket::server(request).limits(route.message_limits).subprotocol(subprotocol.as_deref());
         let wire = wire.extensions(extensions).response_headers(response_headers);
         let driver = match transport {
             Transport::Accepted(stream) => Driver::accepted(stream, wire),

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::life::Life;
-use crate::route::Route;
+use crate::route::{IntoRoute, Route};
 use crate::server::Server;
 use std::fmt;
 use std::io;
@@ -89,15 +89,15 @@ impl App {
     ///
     /// `{name}` in a path stands for one segment, `{*name}` for all that follows; see [`Routed`](crate::Routed). Colons
     /// and stars alone mean nothing special.
-    pub fn route(mut self, path: impl Into<String>, route: impl Into<Route>) -> Self {
-        self.routes.push((path.into(), route.into()));
+    pub fn route(mut self, path: impl Into<String>, route: impl IntoRoute) -> Self {
+        self.routes.push((path.into(), route.into_route()));
         self
     }
 
     /// Adds a gate in front of all routes. Gates are asked in the order they were added.
     ///
-    /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate; one that has to wait is a
-    /// type that implements [`Gate`].
+    /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate. One that has to wait is a
+    /// type that implements [`Gate`], where there is an example.
     pub fn gate(mut self, gate: impl Gate) -> Self {
         self.gates.push(gate);
         self
@@ -106,9 +106,13 @@ impl App {
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
     /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
-    /// whatever path; gates do not see them. The peer's address is among the request's extensions as
-    /// [`RemoteAddr`](crate::RemoteAddr), and with the feature `axum` as axum's `ConnectInfo`. A connection may bring
-    /// one request after the other, and become a WebSocket with the last. Without a service such requests are refused.
+    /// whatever path; gates do not see them. A connection may bring one request after the other, and become a WebSocket
+    /// with the last. Without a service such requests are refused.
+    ///
+    /// The peer's address is among the request's extensions as [`RemoteAddr`](crate::RemoteAddr), and with the feature
+    /// `axum` as axum's `ConnectInfo<SocketAddr>`. Peers at a Unix socket have no address, and both are absent: a page
+    /// that asks for `ConnectInfo<SocketAddr>` then answers 500, because axum does. One for both kinds of sockets takes
+    /// `Option<Extension<RemoteAddr>>` instead.
     #[cfg(feature = "http")]
     pub fn http<S, B>(mut self, service: S) -> Self
     where

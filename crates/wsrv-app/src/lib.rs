@@ -70,6 +70,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A gate that has to wait, for a database perhaps, is a type that implements [`Gate`](wsrv_http::Gate); its page has an
+//! example.
+//!
 //! # Hosts
 //!
 //! The same app works, with the same rules and limits,
@@ -91,7 +94,7 @@
 //! | WebSockets at once, in all | [`App::max_connections`] | none | 503 |
 //! | … from one address | [`App::max_connections_per_address`] | none | 503 |
 //! | from one page's request to the next | `App::http_timeout` | 60 s | closed |
-//! | messages and frames | [`Route::messages`] | 1 MiB | 1009 |
+//! | messages and frames | [`Route::message_limits`] | 1 MiB | 1009 |
 //! | what waits for a peer, silence, goodbyes | [`Route::limits`] | [many](wsrv_core::Limits) | |
 //! | the server's end | [`App::shutdown_timeout`] | 15 s | cut |
 //!
@@ -100,12 +103,21 @@
 //! [`Server::serve`] ends with Ctrl-C, [`Server::serve_until`] when a future of yours does, and both when a
 //! [`Handle`] says so. No new connection is accepted then, requests that have come are answered, every connection is
 //! closed with 1001 or for the reason that the handle gives, and who has not said goodbye at the deadline is cut.
-//! [`Stopped`] tells how many that were.
+//! [`Stopped`] tells how many were closed and how many cut.
 //!
 //! # Logging
 //!
-//! By the crate `tracing`: install a subscriber to see why requests were refused, what handlers failed with, and how
-//! connections ended.
+//! By the crate `tracing`, with the targets `wsrv_app` and `wsrv_core`:
+//!
+//! | level | what |
+//! |---|---|
+//! | error | panics of handlers, gates and HTTP services; another server that does no upgrades |
+//! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; sockets that cannot be accepted; connections cut at the end; limits per address that count nobody |
+//! | info | the server stops; accepting goes on |
+//! | debug | refused requests and why, handlers' errors with another reason, how each connection ended |
+//!
+//! So a subscriber at its usual level, INFO, shows nothing that a peer has done. To see that as well, with the
+//! `EnvFilter` of `tracing-subscriber`: `RUST_LOG=wsrv_app=debug,wsrv_core=debug`.
 //!
 //! # Testing
 //!
@@ -142,7 +154,7 @@ pub use app::{App, BindError};
 pub use life::Stopped;
 #[cfg(feature = "http")]
 pub use remote_addr::RemoteAddr;
-pub use route::{Route, Routed};
+pub use route::{IntoRoute, Route, Routed};
 pub use server::{Handle, Server};
 #[cfg(feature = "http")]
 pub use service::WebSocketService;
@@ -153,18 +165,28 @@ pub use wsrv_rfc6455;
 
 /// What a server usually needs.
 pub mod prelude {
-    pub use crate::{App, Route, Routed, Server};
+    pub use crate::{App, Handle, Route, Routed, Server, Stopped};
+    #[cfg(feature = "http")]
+    pub use crate::{RemoteAddr, WebSocketService};
     pub use http::{HeaderName, HeaderValue, StatusCode};
     pub use wsrv_core::Limits as ConnectionLimits;
     pub use wsrv_core::{
-        Closed, ClosedBy, Connection, Error, Group, Handler, Membership, Reason, SendError, SlowPeer, Socket, Verdict,
-        from_fn,
+        Closed, ClosedBy, Connection, Error, Group, Handler, Listener, Membership, Reason, SendError, SlowPeer, Socket,
+        Verdict, from_fn,
     };
     pub use wsrv_http::{AllowedOrigins, Gate, Opening, Params, Rejection};
     pub use wsrv_rfc6455::Limits as MessageLimits;
-    pub use wsrv_rfc6455::connection::WebSocketConnection;
+    pub use wsrv_rfc6455::connection::{ControlFrame, WebSocketConnection};
     pub use wsrv_rfc6455::handshake::Subprotocols;
     pub use wsrv_rfc6455::{CloseCode, CloseFrame, Message, Text};
+}
+
+/// What writers of layers need beside the [`prelude`]. How a layer is written is told at
+/// [`Handler`](wsrv_core::Handler); `examples/layer.rs` of the repository is one, with its tests.
+pub mod layer {
+    pub use wsrv_core::{AttributeStore, ConnectionId, Link, Wire};
+    pub use wsrv_rfc6455::PreparedFrame;
+    pub use wsrv_rfc6455::connection::WebSocket;
 }
 
 // The programs in the README have to compile; one needs the feature.

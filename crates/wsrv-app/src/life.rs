@@ -15,7 +15,10 @@ pub(crate) struct Life {
     /// For requests that are no connection, or not yet.
     pub(crate) handshakes: Places,
     phase: watch::Sender<Phase>,
+    /// Connections that the end found, and those that came after it had begun.
+    met: AtomicUsize,
     cut: AtomicUsize,
+    requests_cut: AtomicUsize,
 }
 
 /// Only ever forwards.
@@ -36,24 +39,37 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
+    /// Connections that ended in time: with a goodbye, or because the peer was lost. Counted from the beginning of the
+    /// end on.
+    pub closed: usize,
     /// Connections that had to be cut, and requests that were still under way then.
     pub cut: usize,
 }
 
 impl Life {
     pub(crate) fn new(connections: Connections, handshakes: Places) -> Self {
-        Life { connections, handshakes, phase: watch::Sender::new(Phase::Serving), cut: AtomicUsize::new(0) }
+        Life {
+            connections,
+            handshakes,
+            phase: watch::Sender::new(Phase::Serving),
+            met: AtomicUsize::new(0),
+            cut: AtomicUsize::new(0),
+            requests_cut: AtomicUsize::new(0),
+        }
     }
 
     /// Begins a connection, unless everything is being cut.
     pub(crate) fn begin(&self, start: impl FnOnce(&Connections)) {
-        // Held meanwhile, so that who begins to cut finds this connection.
+        // Held meanwhile, so that who begins to stop or to cut finds this connection.
         let phase = self.phase.borrow();
-        if *phase < Phase::Cutting {
-            start(&self.connections);
-        } else {
-            self.cut.fetch_add(1, Ordering::Relaxed);
+        if *phase >= Phase::Cutting {
+            self.requests_cut.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        if *phase >= Phase::Stopping {
+            self.met.fetch_add(1, Ordering::Relaxed);
+        }
+        start(&self.connections);
     }
 
     /// Does `work` for a request, unless everything is cut before it is done.
@@ -62,7 +78,7 @@ impl Life {
             biased;
             done = work => Some(done),
             () = self.reached(Phase::Cutting) => {
-                self.cut.fetch_add(1, Ordering::Relaxed);
+                self.requests_cut.fetch_add(1, Ordering::Relaxed);
                 None
             }
         }
@@ -94,6 +110,10 @@ impl Life {
         self.phase.send_if_modified(|phase| {
             let later = *phase < to;
             if later {
+                if *phase == Phase::Serving {
+                    // Under the phase's lock, so that each connection is counted either here or in `begin`.
+                    self.met.store(self.connections.len(), Ordering::Relaxed);
+                }
                 *phase = to;
             }
             later
@@ -103,7 +123,7 @@ impl Life {
     /// Begins the end: tells everybody, and those who come later as soon as they are connected.
     pub(crate) fn stop(&self, reason: Reason) {
         if self.advance(Phase::Stopping) {
-            tracing::info!(connections = self.connections.len(), "the server stops");
+            tracing::info!(connections = self.met.load(Ordering::Relaxed), "the server stops");
             self.connections.close_all(reason);
         }
     }
@@ -148,7 +168,10 @@ impl Life {
     }
 
     fn report(&self) -> Stopped {
-        Stopped { cut: self.cut.load(Ordering::Relaxed) }
+        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        let cut = count(&self.cut);
+        // Others may have been put into the set by somebody else meanwhile.
+        Stopped { closed: count(&self.met).saturating_sub(cut), cut: cut + count(&self.requests_cut) }
     }
 
     /// Whoever serves is dropped; that changes nothing after the end.

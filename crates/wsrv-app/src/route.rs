@@ -12,7 +12,7 @@ pub struct Route {
     pub(crate) host: Option<String>,
     pub(crate) gates: Gates,
     pub(crate) subprotocols: Subprotocols,
-    pub(crate) messages: wsrv_rfc6455::Limits,
+    pub(crate) message_limits: wsrv_rfc6455::Limits,
     pub(crate) limits: Arc<Limits>,
     pub(crate) start: Start,
 }
@@ -28,7 +28,7 @@ impl Route {
             host: None,
             gates: Gates::new(),
             subprotocols: Subprotocols::none(),
-            messages: wsrv_rfc6455::Limits::default(),
+            message_limits: wsrv_rfc6455::Limits::default(),
             limits: Arc::default(),
             // A task of its own, so that nothing of the handshake stays behind in it.
             start: Box::new(move |driver| drop(tokio::spawn(driver.run(handler.clone())))),
@@ -63,12 +63,12 @@ impl Route {
     /// # use wsrv_app::prelude::*;
     /// # fn route<H: Handler<WebSocketConnection>>(handler: H) -> Route {
     /// Route::new(handler)
-    ///     .messages(MessageLimits::default().with_max_message(16 * 1024))
+    ///     .message_limits(MessageLimits::default().with_max_message(16 * 1024))
     ///     .limits(ConnectionLimits::default().with_slow_peer(SlowPeer::DropNewest))
     /// # }
     /// ```
-    pub fn messages(mut self, limits: wsrv_rfc6455::Limits) -> Self {
-        self.messages = limits;
+    pub fn message_limits(mut self, limits: wsrv_rfc6455::Limits) -> Self {
+        self.message_limits = limits;
         self
     }
 
@@ -79,9 +79,27 @@ impl Route {
     }
 }
 
-impl<H: Handler<WebSocketConnection>> From<H> for Route {
-    fn from(handler: H) -> Self {
-        Route::new(handler)
+/// What [`App::route`](crate::App::route) takes: a [`Route`], or a handler, which is a route with default settings.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a handler of `WebSocketConnection`s nor a `Route`",
+    label = "not a handler",
+    note = "a function that gets a `Socket` becomes a handler by `from_fn(function)`",
+    note = "a handler of another layer's connection needs that layer around it"
+)]
+pub trait IntoRoute {
+    /// Makes the route.
+    fn into_route(self) -> Route;
+}
+
+impl IntoRoute for Route {
+    fn into_route(self) -> Route {
+        self
+    }
+}
+
+impl<H: Handler<WebSocketConnection>> IntoRoute for H {
+    fn into_route(self) -> Route {
+        Route::new(self)
     }
 }
 

@@ -141,7 +141,7 @@ async fn accept(listener: Listener, host: Arc<Host>) {
 /// // … later, and perhaps somewhere else:
 /// handle.stop_with(Reason::Restart);
 /// if let Some(stopped) = handle.stopped().await {
-///     println!("{} had to be cut", stopped.cut);
+///     println!("{} said goodbye or were lost, {} had to be cut", stopped.closed, stopped.cut);
 /// }
 /// # Ok(()) }
 /// ```

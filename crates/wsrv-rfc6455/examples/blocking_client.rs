@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             client.ended();
         }
     }
-    let closed = client.ended();
+    let closed = client.closed().expect("the loop ends with it");
     println!("closed: {}{}", closed.code, if closed.clean { "" } else { ", not in good order" });
 
     // The server is to end the stream first, so that the ports wait at its side.

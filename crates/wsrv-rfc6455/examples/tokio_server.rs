@@ -73,7 +73,7 @@ async fn serve(mut stream: TcpStream) -> Result<Closed> {
     }
 
     finish(&mut stream).await?;
-    Ok(server.ended().clone())
+    Ok(server.closed().cloned().expect("the loop ends with it"))
 }
 
 async fn finish(stream: &mut TcpStream) -> Result<()> {

@@ -26,6 +26,10 @@ mod sender;
 mod text;
 mod utf8;
 
+pub use bytes;
+#[cfg(feature = "handshake")]
+pub use http;
+
 pub use close::{CloseCode, CloseFrame};
 pub use error::ProtocolError;
 #[cfg(feature = "client")]

@@ -26,7 +26,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
     let rooms = Arc::new(Rooms::new(figures.clone()));
     let known_rooms = rooms.clone();
     let chat = Route::new(Chat::new(rooms.clone()))
-        .messages(MessageLimits::default().with_max_message(16 * 1024))
+        .message_limits(MessageLimits::default().with_max_message(16 * 1024))
         .gate(move |opening: &mut Opening| {
             let room = opening.extensions().get::<Params>().and_then(|params| params.get("room"));
             room.and_then(|room| known_rooms.get(room))
