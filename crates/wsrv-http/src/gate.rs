@@ -10,7 +10,29 @@ use std::sync::Arc;
 /// A gate may look something up and wait for it; the time counts against the opening handshake's deadline. What it
 /// learns, it attaches to [`Opening::extensions_mut`].
 ///
-/// A function `Fn(&mut Opening) -> Result<(), Rejection>` is a gate that does not wait.
+/// A function `Fn(&mut Opening) -> Result<(), Rejection>` is a gate that does not wait. One that waits is a type:
+///
+/// ```
+/// use http::StatusCode;
+/// use wsrv_http::{Gate, Opening, Rejection};
+///
+/// # struct Users;
+/// # #[derive(Clone)] struct User;
+/// # impl Users { async fn by_token(&self, _: &str) -> Option<User> { None } }
+/// struct LogIn {
+///     users: Users, // a database
+/// }
+///
+/// impl Gate for LogIn {
+///     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
+///         let refused = || Rejection::new(StatusCode::UNAUTHORIZED, "no user with this token");
+///         let token = opening.request().header_str("x-token").ok_or_else(refused)?;
+///         let user = self.users.by_token(token).await.ok_or_else(refused)?;
+///         opening.extensions_mut().insert(user);
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Gate: Send + Sync + 'static {
     /// Lets the request pass or refuses it.
     ///
