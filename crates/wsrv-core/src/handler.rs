@@ -85,7 +85,8 @@ pub trait Handler<C: Connection>: Send + Sync + 'static {
     /// connection ends whatever the verdict is.
     ///
     /// Without this, the connection is closed with the error's reason. An error's text goes to the log (by the crate
-    /// `tracing`; as a warning if its reason is [`Reason::Internal`]) and never to the peer.
+    /// `tracing`; as a warning if its reason is [`Reason::Internal`], unless it is just that the peer is gone,
+    /// [`SendError::Closed`](crate::SendError::Closed)) and never to the peer.
     fn on_error(&self, conn: &C, state: &mut Self::State, error: Error) -> impl Future<Output = Verdict> + Send {
         let _ = (conn, state);
         let verdict = Verdict::Close(error.reason());

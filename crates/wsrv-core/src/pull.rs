@@ -1,5 +1,6 @@
 //! Handlers that read like a loop: messages are pulled instead of handed over.
 
+use crate::driver::log_error;
 use crate::{Closed, Connection, Error, Handler, Reason, SendError};
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -323,12 +324,7 @@ where
         let Running { messages, mut future, mut done } = state;
         drop(messages);
         if let Err(error) = poll_fn(|cx| poll(&mut future, &mut done, conn, cx)).await {
-            // A peer that is gone is no fault of the function's.
-            let is_gone = error.downcast_ref() == Some(&SendError::Closed);
-            match error.reason() {
-                Reason::Internal if !is_gone => tracing::warn!(connection = %conn.id(), %error, "failed at its end"),
-                reason => tracing::debug!(connection = %conn.id(), %error, %reason, "failed at its end"),
-            }
+            log_error(conn, &error);
         }
     }
 }

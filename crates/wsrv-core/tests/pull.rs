@@ -109,7 +109,7 @@ async fn an_error_after_the_end_is_a_warning_unless_it_has_a_reason_or_the_peer_
         drop(peer);
         soon(task).await.unwrap();
         let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-        let line = log.lines().find(|line| line.contains("failed at its end")).expect("the error is logged");
+        let line = log.lines().find(|line| line.contains("handler error")).expect("the error is logged");
         assert!(line.contains(level), "{line}");
     }
 }

@@ -18,7 +18,8 @@ use crate::connections::Registration;
 use crate::link::Shared;
 use crate::stream::{Local, Stream};
 use crate::{
-    Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, Verdict, Wire, batch,
+    Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, SendError, Verdict,
+    Wire, batch,
 };
 use bytes::BytesMut;
 use pin_project_lite::pin_project;
@@ -316,9 +317,11 @@ enum Event<F> {
 }
 
 /// An error's text is the application's code, and may panic like any of it.
-fn log_error(conn: &impl Connection, error: &Error) {
+pub(crate) fn log_error(conn: &impl Connection, error: &Error) {
+    // That the peer is gone is no fault of the handler's.
+    let is_gone = error.downcast_ref() == Some(&SendError::Closed);
     let _ = step::guarded(|| match error.reason() {
-        Reason::Internal => tracing::warn!(connection = %conn.id(), %error, "handler error"),
+        Reason::Internal if !is_gone => tracing::warn!(connection = %conn.id(), %error, "handler error"),
         reason => tracing::debug!(connection = %conn.id(), %error, %reason, "handler error"),
     });
 }
