@@ -268,3 +268,31 @@ async fn those_who_are_told_that_there_is_no_place_do_not_keep_the_server() {
     drop(peer);
     assert_eq!(soon(stopped).await.unwrap().cut, 0);
 }
+
+#[tokio::test]
+async fn waiting_for_an_end_may_be_given_up_and_begun_again() {
+    let server = app(LATE).bind("127.0.0.1:0").await.unwrap();
+    let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+    let serving = tokio::spawn(server.serve_until(pending()));
+    let mut peer = Peer::open(addr, "/").await;
+    for _ in 0..3 {
+        assert!(tokio::time::timeout(Duration::from_millis(5), handle.stopped()).await.is_err());
+    }
+    handle.stop();
+    assert_eq!(peer.close_code().await, 1001);
+    drop(peer);
+    assert_eq!(soon(handle.stopped()).await, Some(soon(serving).await.unwrap()));
+
+    // Inside another server, the end that was begun goes on without whoever began it.
+    let sockets = app(LATE).into_service().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback_service(sockets.clone());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    let mut peer = Peer::open(addr, "/").await;
+    assert!(tokio::time::timeout(Duration::from_millis(5), sockets.shutdown()).await.is_err());
+    assert_eq!(peer.close_code().await, 1001);
+    drop(peer);
+    let stopped = soon(sockets.shutdown()).await;
+    assert_eq!((stopped.closed, stopped.cut), (1, 0));
+}

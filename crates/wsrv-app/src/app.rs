@@ -204,6 +204,10 @@ impl App {
     /// # Errors
     ///
     /// A path is malformed or used twice, or the address cannot be listened on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing listens.
     pub async fn bind(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server, BindError> {
         let shown = format!("{addr:?}");
         let listener = Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })?;

@@ -30,6 +30,10 @@ impl LineConnection {
     /// # Errors
     ///
     /// [`SendError::Closed`]; [`SendError::Invalid`] if there is a line end in it already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
     pub async fn send(&self, line: impl Into<Bytes>) -> Result<(), SendError> {
         let line = checked(line.into())?;
         self.0

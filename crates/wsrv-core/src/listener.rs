@@ -44,6 +44,10 @@ impl Listener {
     /// # Errors
     ///
     /// The address is unknown, taken, or not allowed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing listens.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         TcpListener::bind(addr).await.map(Listener::from)
     }

@@ -148,3 +148,12 @@ async fn a_receive_and_a_sink_that_are_given_up_lose_and_double_nothing() {
     soon(async { tokio::join!(writer, reader) }).await;
     soon(task).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_bind_that_is_given_up_leaves_the_address_free() {
+    let addr = Listener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // A name has to be looked up, and so is not ready at once.
+    let name = ("localhost", addr.port());
+    assert!(begin(Listener::bind(name)).is_pending());
+    Listener::bind(addr).await.unwrap();
+}
