@@ -174,13 +174,14 @@ struct Control {
 const TEXT: u8 = FIN | OpCode::Text.as_u8();
 const BINARY: u8 = FIN | OpCode::Binary.as_u8();
 
+// In boxes: an idle connection is between frames.
 enum State {
     /// A header comes next.
     Header,
     /// The payload of an unfragmented message is arriving; header and payload stay in the buffer.
-    Whole(Payload),
+    Whole(Box<Payload>),
     /// The payload of a fragment is arriving; its header is gone, and so is the payload so far.
-    Fragment(Payload),
+    Fragment(Box<Payload>),
     /// A close frame has been received.
     Closed,
     /// The peer broke a rule.
@@ -280,7 +281,7 @@ impl Receiver {
                 if let Some(needed) = payload.go_on(buffer)? {
                     return Ok(Next::Incomplete(needed));
                 }
-                let &mut Payload { text, offset, len, .. } = payload;
+                let Payload { text, offset, len, .. } = **payload;
                 self.state = State::Header;
                 Ok(self.found(text, offset, len))
             }
@@ -346,11 +347,11 @@ impl Receiver {
                 }
                 return Ok(self.found(text, offset, len));
             }
-            self.state = State::Whole(Payload { key, fin, text, offset, len, done: 0, checked: 0 });
+            self.state = State::Whole(Box::new(Payload { key, fin, text, offset, len, done: 0, checked: 0 }));
             return Ok(Next::Again);
         }
         buffer.advance(offset);
-        self.state = State::Fragment(Payload { key, fin, text, offset: 0, len, done: 0, checked: 0 });
+        self.state = State::Fragment(Box::new(Payload { key, fin, text, offset: 0, len, done: 0, checked: 0 }));
         let message = self.fragments.get_or_insert_default();
         message.text |= text;
         message.count += 1;

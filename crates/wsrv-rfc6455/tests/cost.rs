@@ -140,6 +140,14 @@ fn an_echoed_message_costs_one_allocation_and_a_share_of_one_write() {
     }
 }
 
+#[test]
+fn the_future_of_a_connection_fits_into_a_task_of_640_bytes() {
+    let future = Driver::io(Silent(Arc::default()), wire(1 << 20)).run(Arc::new(Echo));
+    let size = size_of_val(&future);
+    // tokio adds 112 bytes, and its tasks come in steps of 128.
+    assert!(size <= 528, "{size} bytes");
+}
+
 /// Sends every message to all members, who are many.
 struct Broadcast {
     room: Group<WebSocketConnection>,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 /// answers with a reset, and a reset may overtake our goodbye on its way.
 const LINGER: Duration = Duration::from_secs(2);
 
-pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Closed {
+pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: Box<End<W>>) -> Closed {
     let mut closed = end.closed();
     let deadline = Instant::now() + reader.shared.lock().limits.close_timeout;
     let in_time = timeout_at(deadline, say_goodbye(&mut reader, end)).await;
@@ -27,7 +27,7 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: End<W>) -> Close
 }
 
 /// Sends what is queued and the goodbye, and waits for the peer's. True if both have said it.
-async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: End<W>) -> bool {
+async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: Box<End<W>>) -> bool {
     let await_peer = {
         let mut outbox = reader.shared.lock();
         match outbox.ending().half.as_ref().map(|half| half.await_peer) {

@@ -190,12 +190,12 @@ struct End<W: Wire> {
 }
 
 impl<W: Wire> End<W> {
-    fn new(by: ClosedBy, close: impl Into<W::Close>) -> Self {
-        End { by, close: Some(close.into()), error: None, peer_is_done: by == ClosedBy::Peer }
+    fn new(by: ClosedBy, close: impl Into<W::Close>) -> Box<Self> {
+        Box::new(End { by, close: Some(close.into()), error: None, peer_is_done: by == ClosedBy::Peer })
     }
 
-    fn without_goodbye(by: ClosedBy) -> Self {
-        End { by, close: None, error: None, peer_is_done: false }
+    fn without_goodbye(by: ClosedBy) -> Box<Self> {
+        Box::new(End { by, close: None, error: None, peer_is_done: false })
     }
 
     fn closed(&self) -> Closed {
@@ -259,7 +259,7 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
     handler: &H,
     conn: &W::Connection,
     state: &mut H::State,
-) -> impl Future<Output = End<W>> + Send {
+) -> impl Future<Output = Box<End<W>>> + Send {
     async move {
         let mut forgiven = false;
         loop {
@@ -333,7 +333,7 @@ fn judge<W: Wire, H: Handler<W::Connection>>(
     conn: &W::Connection,
     state: &mut H::State,
     error: Error,
-) -> impl Future<Output = Option<End<W>>> + Send {
+) -> impl Future<Output = Option<Box<End<W>>>> + Send {
     // Boxed: errors are rare, and their room is not to lie idle in the task.
     Box::pin(async move {
         log_error(conn, &error);

@@ -89,18 +89,18 @@ impl<W: Wire> Reader<W> {
     }
 
     /// What ended the connection. From now on it has ended for good, also if the cause was none of the reader's.
-    pub(super) fn take_end(&mut self) -> End<W> {
+    pub(super) fn take_end(&mut self) -> Box<End<W>> {
         self.backlog = None;
         self.shared.begin_end();
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Ended(end) => *end,
+            State::Ended(end) => end,
             State::Reading | State::Over => End::without_goodbye(ClosedBy::Lost),
         }
     }
 
-    fn end(&mut self, end: End<W>) {
+    fn end(&mut self, end: Box<End<W>>) {
         self.shared.begin_end();
-        self.state = State::Ended(Box::new(end));
+        self.state = State::Ended(end);
     }
 
     pub(super) fn take(&mut self, found: Found<W>) -> Incoming<W> {
@@ -247,10 +247,14 @@ impl<W: Wire> Reader<W> {
     }
 
     /// The end that the peer's goodbye brings. If ours came first, it was we who began.
-    fn goodbye_of_peer(&self, close: W::Close) -> End<W> {
+    fn goodbye_of_peer(&self, close: W::Close) -> Box<End<W>> {
         let outbox = self.shared.lock();
         match outbox.ending.as_ref().and_then(|ending| ending.half.as_ref()) {
-            Some(half) => End { peer_is_done: true, ..End::new(ClosedBy::Local, half.close.clone()) },
+            Some(half) => {
+                let mut end = End::new(ClosedBy::Local, half.close.clone());
+                end.peer_is_done = true;
+                end
+            }
             None => End::new(ClosedBy::Peer, close),
         }
     }

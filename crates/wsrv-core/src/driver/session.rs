@@ -244,7 +244,7 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
         }
     }
 
-    async fn end(&mut self, mut end: End<W>) -> Closed {
+    async fn end(&mut self, mut end: Box<End<W>>) -> Closed {
         let Session { handler, conn, shared, alarm, pipe, life, .. } = self;
         let Life { mut state, mut reader } = life.take().expect(ENDED);
         reader.take_end();
@@ -283,7 +283,7 @@ async fn serve<W: Wire, H: Handler<W::Connection>>(
     mut message: Option<<W::Connection as Connection>::Incoming>,
     alarm: &Alarm,
     idle: &AtomicBool,
-) -> End<W> {
+) -> Box<End<W>> {
     let mut forgiven = false;
     loop {
         let next = poll_fn(|cx| {
