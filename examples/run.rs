@@ -96,6 +96,31 @@ async fn echo_pull_codec_and_conformance_send_back_what_they_get() {
 }
 
 #[tokio::test]
+async fn bench_peer_serves_on_the_port_it_is_given() {
+    for (mode, threads) in [("echo", "1"), ("broadcast", "2")] {
+        // Free for a moment at least.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut running = Running::start("bench_peer", &[mode, &port.to_string(), "--threads", threads]);
+        running.url = format!("ws://127.0.0.1:{port}/");
+        // Who has been answered is a member.
+        let mut ada = Peer::connect(&running).await;
+        ada.say("here first").await;
+        assert_eq!(ada.hear().await, "here first");
+        let mut grace = Peer::connect(&running).await;
+        grace.say("here").await;
+        assert_eq!(grace.hear().await, "here");
+        if mode == "broadcast" {
+            assert_eq!(ada.hear().await, "here");
+        }
+        ada.say("hello").await;
+        assert_eq!(ada.hear().await, "hello");
+        if mode == "broadcast" {
+            assert_eq!(grace.hear().await, "hello");
+        }
+    }
+}
+
+#[tokio::test]
 async fn chat_brings_those_in_a_room_together() {
     let running = Running::start("chat", &["127.0.0.1:0"]);
     let mut ada = Peer::connect(&running).await;
