@@ -16,12 +16,17 @@ const WRITE_MAX: usize = 128 * 1024;
 /// Write buffers a thread keeps.
 const WRITE_KEPT: usize = 64;
 
-/// Buffers of large messages that a thread keeps, and up to which size.
+/// Size from which on an unfinished message that has to wait goes on in a buffer of its own.
+pub(crate) const OWN: usize = 16 * 1024;
+/// Such buffers that a thread keeps, and up to which size.
 const OWN_KEPT: usize = 4;
 const OWN_MAX: usize = 1024 * 1024 + READ;
+/// A message holds this many times its size at most, for as long as somebody keeps it.
+const OWN_SLACK: usize = 4;
 
 thread_local! {
-    static OWN_BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    /// With their sizes, which a handle does not tell while a message lies in its buffer.
+    static OWN_BUFFERS: RefCell<Vec<(BytesMut, usize)>> = const { RefCell::new(Vec::new()) };
     static READ_BUFFER: Cell<Option<BytesMut>> = const { Cell::new(None) };
     static WRITE_BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
@@ -41,13 +46,14 @@ pub(crate) fn give_read(mut buffer: BytesMut) {
 /// A buffer for a message that needs `needed` bytes, of which these have arrived.
 ///
 /// Announcing a size costs nobody memory: a new buffer has room for four times of what has arrived; for the whole message
-/// if eight times is enough. One that lies there anyway may be larger.
+/// if eight times is enough. One that lies there anyway may be larger than the message, by [`OWN_SLACK`].
 pub(crate) fn take_own(arrived: &[u8], needed: usize) -> BytesMut {
     // The last message that lay in it is gone, or else it cannot be reclaimed.
-    let find = |kept: &RefCell<Vec<BytesMut>>| {
+    let find = |kept: &RefCell<Vec<(BytesMut, usize)>>| {
         let mut kept = kept.borrow_mut();
-        let index = kept.iter_mut().position(|buffer| buffer.try_reclaim(needed))?;
-        Some(kept.swap_remove(index))
+        let fits = |(buffer, size): &mut (BytesMut, usize)| *size <= OWN_SLACK * needed && buffer.try_reclaim(needed);
+        let index = kept.iter_mut().position(fits)?;
+        Some(kept.swap_remove(index).0)
     };
     let kept = OWN_BUFFERS.try_with(find).ok().flatten();
     let room = if needed <= 8 * arrived.len() { needed } else { 4 * arrived.len() };
@@ -56,10 +62,10 @@ pub(crate) fn take_own(arrived: &[u8], needed: usize) -> BytesMut {
     buffer
 }
 
-/// Takes the handle of a buffer of `size` bytes back in which a large message lies. When the message is dropped, there is room in it
-/// again. (The system takes its time to hand out and to clear so much memory anew for each message.)
+/// Takes the handle of a buffer of `size` bytes back in which a large message lies. When the message is dropped, there is
+/// room in it again. (The system takes its time to hand out and to clear so much memory anew for each message.)
 pub(crate) fn give_own(buffer: BytesMut, size: usize) {
-    if size > OWN_MAX {
+    if !(OWN..=OWN_MAX).contains(&size) {
         return;
     }
     let _ = OWN_BUFFERS.try_with(|kept| {
@@ -67,7 +73,7 @@ pub(crate) fn give_own(buffer: BytesMut, size: usize) {
         if kept.len() == OWN_KEPT {
             kept.remove(0);
         }
-        kept.push(buffer);
+        kept.push((buffer, size));
     });
 }
 
@@ -106,6 +112,38 @@ mod tests {
             assert!(again.is_empty() && again.capacity() >= WRITE && again.as_ptr() == place, "{len}");
             give_write(again);
         }
+    }
+
+    /// A message of this size in a buffer of its own, whose handle has been given back.
+    fn message(size: usize) -> bytes::Bytes {
+        let mut buffer = take_own(&vec![7; size], size);
+        let whole = buffer.capacity();
+        let message = buffer.split().freeze();
+        give_own(buffer, whole);
+        message
+    }
+
+    #[test]
+    fn a_large_buffer_serves_one_message_after_the_other() {
+        let first = message(100_000);
+        let place = first.as_ptr();
+        let second = message(100_000);
+        assert_ne!(second.as_ptr(), place, "the first message still lies in it");
+        drop(first);
+        assert_eq!(message(90_000).as_ptr(), place);
+    }
+
+    #[test]
+    fn a_message_does_not_hold_a_buffer_of_many_times_its_size() {
+        let place = message(1_000_000).as_ptr();
+        assert_ne!(message(20_000).as_ptr(), place);
+        assert_eq!(message(250_001).as_ptr(), place);
+        // What is not large is not kept in place of what is.
+        for _ in 0..OWN_KEPT {
+            message(100);
+        }
+        assert_eq!(message(1_000_000).as_ptr(), place);
+        assert_ne!(message(OWN_MAX + 1).as_ptr(), message(OWN_MAX + 1).as_ptr());
     }
 
     #[test]

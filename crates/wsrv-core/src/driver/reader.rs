@@ -15,8 +15,6 @@ use std::task::{Context, Poll, ready};
 /// What one turn may do before other connections get theirs: a message counts 1, a read `READ_COST`.
 const TURN: u16 = 256;
 const READ_COST: u16 = 32;
-/// An unfinished message of at least this size that has to wait goes on in a buffer of its own.
-const OWN: usize = 16 * 1024;
 /// Bytes of messages received ahead after which no more are, however few they are.
 const BACKLOG_BYTES: usize = 64 * 1024;
 
@@ -336,7 +334,7 @@ impl<W: Wire> Reader<W> {
             }
         } else if !self.borrowed && self.buffer.capacity() > have {
             // Its own buffer has room.
-        } else if self.needed > buffers::READ || (!self.borrowed && self.needed >= OWN) {
+        } else if self.needed > buffers::READ || (!self.borrowed && self.needed >= buffers::OWN) {
             let old = std::mem::replace(&mut self.buffer, BytesMut::new());
             self.buffer = buffers::take_own(&old, self.needed);
             if std::mem::take(&mut self.borrowed) {
@@ -365,7 +363,7 @@ impl<W: Wire> Reader<W> {
         }
         self.borrowed = false;
         let buffer = std::mem::take(&mut self.buffer);
-        if self.needed >= OWN && !buffer.is_empty() {
+        if self.needed >= buffers::OWN && !buffer.is_empty() {
             self.buffer = buffers::take_own(&buffer, self.needed);
         } else if !buffer.is_empty() {
             self.buffer = BytesMut::from(&buffer[..]);
