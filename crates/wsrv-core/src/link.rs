@@ -62,7 +62,7 @@ impl<W: Wire> Shared<W> {
         let mut woken = Vec::new();
         if !outbox.waiting.is_empty() {
             let ended = outbox.is_ended();
-            let dead = outbox.finished || outbox.failed || outbox.sealed;
+            let dead = outbox.is_shut();
             // Not as soon as there is any room: senders would be woken for each message the peer takes.
             let room = outbox.taken() <= outbox.limits.outbox / 2 && outbox.taken() < outbox.limits.outbox;
             let room_for_part = room || outbox.part_may_pass();
@@ -105,7 +105,7 @@ impl<W: Wire> Shared<W> {
 
     /// Whether a message may be sent now.
     fn admit(outbox: &Outbox<W>) -> Result<(), SendError> {
-        if outbox.finished || outbox.failed || outbox.sealed {
+        if outbox.is_shut() {
             return Err(SendError::Closed);
         }
         if outbox.taken() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
@@ -291,7 +291,7 @@ impl<W: Wire> Link<W> {
     /// Whether messages are still taken for sending, now or when there is room. That is so until our goodbye, also
     /// while the connection is being closed.
     pub fn is_writable(&self) -> bool {
-        !matches!(Shared::admit(&self.0.lock()), Err(SendError::Closed))
+        !self.0.lock().is_shut()
     }
 
     /// The goodbye with which the end began, the peer's or ours: known in `on_close` and afterwards. `None` before, and

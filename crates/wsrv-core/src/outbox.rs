@@ -173,6 +173,12 @@ impl<W: Wire> Outbox<W> {
         self.queue.len() > self.limits.outbox_soft
     }
 
+    /// Whether no message is taken any more, and none ever will be.
+    #[inline]
+    pub(crate) fn is_shut(&self) -> bool {
+        self.finished || self.failed || self.sealed
+    }
+
     /// Whether a part of a message in parts may pass however much waits for that message's end: it would wait for
     /// itself.
     pub(crate) fn part_may_pass(&self) -> bool {
@@ -242,8 +248,10 @@ impl<W: Wire> Outbox<W> {
     /// read, only the latest answer is kept: a peer that asks and does not read cannot make this side remember each
     /// question.
     pub(crate) fn answer(&mut self, signal: W::Signal) {
-        // After our own goodbye the peer may still ask; after its own it does not.
-        if self.failed || self.ending.as_ref().is_some_and(|ending| ending.from_peer.is_some()) {
+        // After our own goodbye the peer may still ask, unless that was the end of our half of the stream; after its own
+        // it does not.
+        let from_peer = self.ending.as_ref().is_some_and(|ending| ending.from_peer.is_some());
+        if self.failed || from_peer || self.half_end != HalfEnd::No {
             return;
         }
         if !self.blocked && !self.is_crowded() {

@@ -99,7 +99,8 @@ pub trait Transmit<W: Wire>: Send + 'static {
         0
     }
 
-    /// Encodes the answer to a signal, if it wants one. Signals come until the peer's goodbye, also after ours.
+    /// Encodes the answer to a signal, if it wants one. Signals come until the peer's goodbye, also after ours if that
+    /// [wants an answer](Self::close).
     fn answer(&mut self, signal: W::Signal, out: &mut Out<'_>);
 
     /// Encodes the goodbye. Returns whether the protocol wants to wait for the peer's.

@@ -4,7 +4,6 @@ mod common;
 
 use bytes::{Bytes, BytesMut};
 use common::{Obedient, line, small_limits, soon};
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -474,8 +473,10 @@ async fn small_messages_do_not_wait_in_the_system_for_more() {
     assert!(same.nodelay().unwrap());
 }
 
-/// One byte is a message, another is against the rules; a goodbye wants an answer.
-struct Bytewise;
+/// One byte is a message, others are against the rules or a question; a goodbye may want an answer.
+struct Bytewise {
+    goodbye_is_answered: bool,
+}
 
 #[derive(Clone)]
 struct BytewiseConnection(Link<Bytewise>);
@@ -483,7 +484,9 @@ struct BytewiseConnection(Link<Bytewise>);
 /// Whether a rule was broken.
 struct BytewiseReceiver(bool);
 
-struct BytewiseSender;
+struct BytewiseSender {
+    goodbye_is_answered: bool,
+}
 
 impl Connection for BytewiseConnection {
     type Wire = Bytewise;
@@ -501,12 +504,12 @@ impl Wire for Bytewise {
     type Connection = BytewiseConnection;
     type Receiver = BytewiseReceiver;
     type Sender = BytewiseSender;
-    type Signal = Infallible;
+    type Signal = ();
     type Close = Reason;
     type Prepared = u8;
     type Context = ();
     fn split(self) -> (BytewiseReceiver, BytewiseSender, ()) {
-        (BytewiseReceiver(false), BytewiseSender, ())
+        (BytewiseReceiver(false), BytewiseSender { goodbye_is_answered: self.goodbye_is_answered }, ())
     }
     fn connection(link: Link<Self>) -> BytewiseConnection {
         BytewiseConnection(link)
@@ -521,8 +524,17 @@ impl Receive<Bytewise> for BytewiseReceiver {
     type Error = std::fmt::Error;
     fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received<Bytewise, ()>, std::fmt::Error> {
         assert!(!self.0, "called again after an error");
-        self.0 = buffer[0] == b'!';
-        if self.0 { Err(std::fmt::Error) } else { Ok(Received::Message { found: (), size: 1 }) }
+        match buffer[0] {
+            b'!' => {
+                self.0 = true;
+                Err(std::fmt::Error)
+            }
+            b'?' => {
+                let _ = buffer.split_to(1);
+                Ok(Received::Signal(()))
+            }
+            _ => Ok(Received::Message { found: (), size: 1 }),
+        }
     }
     fn take(&mut self, (): (), buffer: &mut BytesMut) -> u8 {
         buffer.split_to(1)[0]
@@ -539,12 +551,12 @@ impl Transmit<Bytewise> for BytewiseSender {
     fn prepared(&mut self, message: &u8, out: &mut Out<'_>) {
         out.put_slice(&[*message]);
     }
-    fn answer(&mut self, signal: Infallible, _: &mut Out<'_>) {
-        match signal {}
+    fn answer(&mut self, (): (), out: &mut Out<'_>) {
+        out.put_slice(b"a");
     }
     fn close(&mut self, _: &Reason, out: &mut Out<'_>) -> bool {
         out.put_slice(b".");
-        true
+        self.goodbye_is_answered
     }
 }
 
@@ -566,11 +578,45 @@ async fn nothing_is_received_after_an_error_even_if_something_else_ends_the_conn
 
     let (mut peer, stream) = duplex(64);
     peer.write_all(b"a!b").await.unwrap();
-    let task = tokio::spawn(Driver::io(stream, Bytewise).run(Arc::new(Fails)));
+    let task = tokio::spawn(Driver::io(stream, Bytewise { goodbye_is_answered: true }).run(Arc::new(Fails)));
     let mut goodbye = [0];
     soon(peer.read_exact(&mut goodbye)).await.unwrap();
     peer.write_all(b"c").await.unwrap();
     drop(peer);
     let closed = soon(task).await.expect("no panic");
     assert_eq!((closed.by, closed.clean), (ClosedBy::Handler, false));
+}
+
+#[tokio::test]
+async fn a_question_after_our_half_of_the_stream_has_ended_does_no_harm() {
+    /// Says goodbye at once, and keeps what still comes.
+    #[derive(Default)]
+    struct Listens(Mutex<Vec<u8>>);
+
+    impl Handler<BytewiseConnection> for Listens {
+        type State = ();
+        async fn on_open(&self, conn: &BytewiseConnection) -> Result<(), Error> {
+            conn.close_write(Reason::Done);
+            Ok(())
+        }
+        async fn on_message(&self, _: &BytewiseConnection, _: &mut (), message: u8) -> Result<(), Error> {
+            self.0.lock().unwrap().push(message);
+            Ok(())
+        }
+    }
+
+    for goodbye_is_answered in [true, false] {
+        let (mut peer, stream) = duplex(64);
+        let handler = Arc::new(Listens::default());
+        tokio::spawn(Driver::io(stream, Bytewise { goodbye_is_answered }).run(handler.clone()));
+        let mut read = [0; 2];
+        soon(peer.read_exact(&mut read[..1])).await.unwrap();
+        for byte in b"?x" {
+            peer.write_all(&[*byte]).await.unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(*handler.0.lock().unwrap(), b"x", "{goodbye_is_answered}");
+        let answered = soon(peer.read(&mut read[1..])).await.unwrap();
+        assert_eq!((answered, &read[..1]), (usize::from(goodbye_is_answered), &b"."[..]));
+    }
 }
