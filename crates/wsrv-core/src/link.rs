@@ -112,7 +112,15 @@ impl<W: Wire> Shared<W> {
     }
 
     /// After something was encoded: who writes it, and when.
-    fn encoded(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
+    #[inline(always)]
+    fn encoded(self: &Arc<Self>, outbox: MutexGuard<'_, Outbox<W>>) {
+        // As a rule a handler answers its own peer, and the end of the turn will see to it.
+        if !outbox.corked || outbox.is_heavy() {
+            self.see_to(outbox);
+        }
+    }
+
+    fn see_to(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
         let batch = if outbox.corked { None } else { batch::current() };
         let now = !outbox.corked && batch.is_none();
         // A turn ends with a write. A large cork does not wait for it: what a turn may send is bounded by what the
@@ -358,7 +366,11 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
-        self.send_after(Until::Room, encode)
+        let mut encode = Some(encode);
+        self.send_after(Until::Room, (), move |(), sender, out| {
+            let encode = encode.take().expect("a message is encoded once");
+            encode(sender, out)
+        })
     }
 
     /// Encodes and sends a part of the message that others are [held back](Transmit::held_back) for, as
@@ -376,20 +388,41 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
-        self.send_after(Until::RoomForPart, encode)
+        let mut encode = Some(encode);
+        self.send_after(Until::RoomForPart, (), move |(), sender, out| {
+            let encode = encode.take().expect("a message is encoded once");
+            encode(sender, out)
+        })
     }
 
-    fn send_after<R: Send>(
+    /// As [`send`](Self::send), for a value that `encode` is called with. It stays where it is: a message is large enough
+    /// for each move of it to be felt.
+    pub fn send_value<T: Send, R: Send>(
+        &self,
+        value: T,
+        encode: impl FnMut(&mut T, &mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+    ) -> impl Future<Output = Result<R, SendError>> + Send {
+        self.send_after(Until::Room, value, encode)
+    }
+
+    fn send_after<T: Send, R: Send>(
         &self,
         until: Until,
-        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+        mut value: T,
+        mut encode: impl FnMut(&mut T, &mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
         let mut place = Place { link: self, number: 0 };
-        let mut encode = Some(encode);
         poll_fn(move |cx| {
-            // Counts as work, so that a handler which only ever sends gives others their turn.
-            let turn = ready!(poll_proceed(cx));
             let mut outbox = self.0.lock();
+            // Counts as work, so that who only ever sends gives others their turn.
+            let turn = if !outbox.corked {
+                Some(ready!(poll_proceed(cx)))
+            } else if outbox.has_sent_enough() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            } else {
+                None
+            };
             match Shared::admit(&outbox) {
                 Ok(()) => {}
                 Err(SendError::Full) if until == Until::RoomForPart && outbox.part_may_pass() => {}
@@ -399,9 +432,10 @@ impl<W: Wire> Link<W> {
                 }
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
-            turn.made_progress();
-            let encode = encode.take().expect("a future is not polled after it was ready");
-            let result = outbox.encode(encode)?;
+            if let Some(turn) = turn {
+                turn.made_progress();
+            }
+            let result = outbox.encode(|sender, out| encode(&mut value, sender, out))?;
             self.0.encoded(outbox);
             Poll::Ready(Ok(result))
         })

@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 
 /// A connection's turn does not collect more than this before it writes.
 const CORK: usize = 64 * 1024;
+/// Messages that senders who would wait may send to a connection in its turn, before other connections get theirs.
+const SENDS: u16 = 256;
 
 /// Someone asked for the end of the connection.
 #[derive(Debug)]
@@ -104,6 +106,7 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) driver_wants_empty: bool,
     /// Something was written since the ticker came by.
     progressed: bool,
+    sends_left: u16,
     pub(crate) life: Life,
 }
 
@@ -158,6 +161,7 @@ impl<W: Wire> Outbox<W> {
             driver_wants_room: false,
             driver_wants_empty: false,
             progressed: false,
+            sends_left: 0,
             life: Life::default(),
         }
     }
@@ -278,6 +282,25 @@ impl<W: Wire> Outbox<W> {
     #[inline]
     pub(crate) fn cork_is_full(&self) -> bool {
         self.queue.len() > CORK && !self.blocked
+    }
+
+    /// Whether so much waits that more has to be done about it than to wait for the turn's end.
+    #[inline]
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.queue.len() > CORK.min(self.limits.outbox_soft)
+    }
+
+    /// The driver's turn begins: from now on everybody only appends.
+    pub(crate) fn cork(&mut self) {
+        self.corked = true;
+        self.sends_left = SENDS;
+    }
+
+    /// Whether senders that wait for room have sent as much in this turn as one may.
+    #[inline]
+    pub(crate) fn has_sent_enough(&mut self) -> bool {
+        self.sends_left = self.sends_left.saturating_sub(1);
+        self.sends_left == 0
     }
 
     /// Whether nothing waits to be written, or something of it was since the last time this was asked.

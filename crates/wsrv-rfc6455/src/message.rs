@@ -72,6 +72,11 @@ impl Message {
     pub fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
     }
+
+    /// The message, and an empty one instead.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Binary(Bytes::new()))
+    }
 }
 
 impl From<Text> for Message {

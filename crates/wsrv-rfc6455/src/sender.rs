@@ -191,6 +191,24 @@ impl Sender {
         self.frame(Header::whole(next, payload.len() as u64), Payload::Shared(payload), out)
     }
 
+    /// As [`message`](Self::message). A small message stays where it is, since its payload is copied anyway; a larger one
+    /// is taken away.
+    #[inline]
+    pub(crate) fn message_in(
+        &mut self,
+        message: &mut Message,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        const SMALL: usize = 4096;
+        if message.len() > self.max_frame.min(SMALL) {
+            return self.message(message.take(), out);
+        }
+        self.ready_for_message()?;
+        let payload = message.as_bytes();
+        let header = Header::whole(opcode_of(message), payload.len() as u64);
+        self.frame(header, Payload::Slice(payload), out)
+    }
+
     /// Sends a frame that was encoded before, as in a broadcast. A client, whose frames differ, encodes it again.
     ///
     /// # Errors

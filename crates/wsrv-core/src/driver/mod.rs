@@ -224,18 +224,8 @@ fn live<W: Wire, H: Handler<W::Connection>>(
         let conn = W::connection(Link(reader.shared.clone()));
         let end = match step!(reader, handler.on_open(&conn), Patience::UntilEnd) {
             Stepped::Done(Ok(mut state)) => {
-                let mut end = serve(&mut reader, &*handler, &conn, &mut state).await;
-                reader.take_end();
-                if let Some(error) = end.error.take() {
-                    // There is nothing to go on with, so the verdict does not matter.
-                    let _ = step!(reader, handler.on_error(&conn, &mut state, error), Patience::UntilEnd);
-                }
-                let closed = end.closed();
-                reader.shared.lock().ending().goodbye = end.close.clone();
-                tracing::debug!(connection = %conn.id(), %closed, "connection ends");
-                // A panic in here changes nothing: the connection is being closed.
-                let _ = step!(reader, handler.on_close(&conn, state, closed), Patience::LastWords);
-                end
+                let end = serve(&mut reader, &*handler, &conn, &mut state, |_| false).await;
+                return conclude(reader, &*handler, &conn, state, end).await;
             }
             Stepped::Done(Err(error)) => {
                 reader.take_end();
@@ -248,41 +238,51 @@ fn live<W: Wire, H: Handler<W::Connection>>(
             }
             Stepped::Dropped => reader.take_end(),
         };
-        // Boxed: the goodbye's room is not to lie idle in the task all its life.
         Box::pin(finish::finish(reader, end)).await
     }
 }
 
-/// The messages, one after the other, until something ends the connection.
+/// The end of a connection that was opened: the last events and the goodbye.
+fn conclude<W: Wire, H: Handler<W::Connection>>(
+    mut reader: Reader<W>,
+    handler: &H,
+    conn: &W::Connection,
+    mut state: H::State,
+    mut end: Box<End<W>>,
+) -> impl Future<Output = Closed> + Send {
+    // Boxed: its room is not to lie idle in the task all the connection's life.
+    Box::pin(async move {
+        reader.take_end();
+        if let Some(error) = end.error.take() {
+            // There is nothing to go on with, so the verdict does not matter.
+            let _ = step!(reader, handler.on_error(conn, &mut state, error), Patience::UntilEnd);
+        }
+        let closed = end.closed();
+        reader.shared.lock().ending().goodbye = end.close.clone();
+        tracing::debug!(connection = %conn.id(), %closed, "connection ends");
+        // A panic in here changes nothing: the connection is being closed.
+        let _ = step!(reader, handler.on_close(conn, state, closed), Patience::LastWords);
+        finish::finish(reader, end).await
+    })
+}
+
+/// The messages, one after the other, until something ends the connection. When there is nothing to do, `at_rest` may
+/// bring something for the reader: true if it has.
 fn serve<W: Wire, H: Handler<W::Connection>>(
     reader: &mut Reader<W>,
     handler: &H,
     conn: &W::Connection,
     state: &mut H::State,
+    mut at_rest: impl FnMut(&mut Reader<W>) -> bool + Send,
 ) -> impl Future<Output = Box<End<W>>> + Send {
     async move {
         let mut forgiven = false;
         loop {
-            let next = poll_fn(|cx| {
-                // A background that was just forgiven its failure waits until everything else had its turn.
-                let background = match std::mem::take(&mut forgiven) {
-                    true => Poll::Ready(Ok(())),
-                    false => match step::guarded(|| handler.poll_background(conn, state, cx)) {
-                        Ok(background) => background,
-                        Err(()) => return Poll::Ready(Event::Panicked),
-                    },
-                };
-                if let Poll::Ready(Err(error)) = background {
-                    return Poll::Ready(Event::Failed(error));
-                }
-                let next = reader.poll_next(cx).map(Event::Next);
-                if next.is_pending() && background.is_ready() {
-                    // There may be more to do.
-                    cx.waker().wake_by_ref();
-                }
-                next
-            });
-            let message = match next.await {
+            let next = match reader.next_at_hand() {
+                Some(found) => Event::Next(Next::Found(found)),
+                None => next(reader, handler, conn, state, &mut forgiven, &mut at_rest).await,
+            };
+            let message = match next {
                 Event::Next(Next::Found(found)) => reader.take(found),
                 Event::Next(Next::Stored) => reader.take_stored(),
                 Event::Next(Next::End) => return reader.take_end(),
@@ -308,6 +308,36 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
             }
         }
     }
+}
+
+/// What comes when no message is at hand: the background has its turn, and the stream is read.
+fn next<W: Wire, H: Handler<W::Connection>>(
+    reader: &mut Reader<W>,
+    handler: &H,
+    conn: &W::Connection,
+    state: &mut H::State,
+    forgiven: &mut bool,
+    at_rest: &mut (impl FnMut(&mut Reader<W>) -> bool + Send),
+) -> impl Future<Output = Event<reader::Found<W>>> + Send {
+    poll_fn(move |cx| {
+        // A background that was just forgiven its failure waits until everything else had its turn.
+        let background = match std::mem::take(forgiven) {
+            true => Poll::Ready(Ok(())),
+            false => match step::guarded(|| handler.poll_background(conn, state, cx)) {
+                Ok(background) => background,
+                Err(()) => return Poll::Ready(Event::Panicked),
+            },
+        };
+        if let Poll::Ready(Err(error)) = background {
+            return Poll::Ready(Event::Failed(error));
+        }
+        let next = reader.poll_next(cx).map(Event::Next);
+        // Or else there may be more to do.
+        if next.is_pending() && (background.is_ready() || at_rest(reader)) {
+            cx.waker().wake_by_ref();
+        }
+        next
+    })
 }
 
 enum Event<F> {
@@ -384,7 +414,7 @@ impl<W: Wire> Shared<W> {
 
     fn cork(&self, cx: &Context<'_>) {
         let mut outbox = self.lock();
-        outbox.corked = true;
+        outbox.cork();
         if !outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             outbox.waker = Some(cx.waker().clone());
         }

@@ -19,7 +19,7 @@ const READ_COST: u16 = 32;
 const BACKLOG_BYTES: usize = 64 * 1024;
 
 type Incoming<W> = <<W as Wire>::Connection as Connection>::Incoming;
-type Found<W> = <<W as Wire>::Receiver as Receive<W>>::Found;
+pub(super) type Found<W> = <<W as Wire>::Receiver as Receive<W>>::Found;
 
 pub(super) enum Next<F> {
     /// A message lies in the buffer.
@@ -125,6 +125,36 @@ impl<W: Wire> Reader<W> {
         message
     }
 
+    /// Keeps a message for later.
+    pub(super) fn store(&mut self, message: Incoming<W>, size: usize) {
+        let empty = || Box::new(Backlog { messages: VecDeque::new(), bytes: 0 });
+        let backlog = self.backlog.get_or_insert_with(empty);
+        backlog.messages.push_back((message, size));
+        backlog.bytes += size;
+    }
+
+    /// The next message if it is there already and nothing else has to be looked at first.
+    #[inline]
+    pub(super) fn next_at_hand(&mut self) -> Option<Found<W>> {
+        let attention = self.shared.attention.load(Ordering::Acquire);
+        if attention || self.turn <= 1 || self.backlog.is_some() || self.has_ended() || self.deaf {
+            return None;
+        }
+        if self.buffer.is_empty() {
+            return None;
+        }
+        match self.receiver.receive(&mut self.buffer) {
+            Ok(Received::Message { found, .. }) => {
+                self.turn -= 1;
+                Some(found)
+            }
+            other => {
+                self.settle(other);
+                None
+            }
+        }
+    }
+
     /// The next message, or the end. What was received before an end comes before it.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<Found<W>>> {
         loop {
@@ -165,10 +195,7 @@ impl<W: Wire> Reader<W> {
                 if self.deaf {
                     continue;
                 }
-                let empty = || Box::new(Backlog { messages: VecDeque::new(), bytes: 0 });
-                let backlog = self.backlog.get_or_insert_with(empty);
-                backlog.messages.push_back((message, size));
-                backlog.bytes += size;
+                self.store(message, size);
             }
             if !may_go_on || self.has_ended() || self.backlog_is_full() {
                 return self.pause();
@@ -262,30 +289,43 @@ impl<W: Wire> Reader<W> {
         while !self.buffer.is_empty() {
             match self.receiver.receive(&mut self.buffer) {
                 Ok(Received::Message { found, size }) => return Some((found, size)),
-                Ok(Received::Incomplete { needed }) => {
-                    self.needed = needed;
-                    return None;
-                }
-                Ok(Received::Signal(signal)) => {
-                    self.shared.lock().answer(signal);
-                }
-                Ok(Received::Close(close)) => {
-                    self.shared.lock().ending().from_peer = Some(close.clone());
-                    self.end(self.goodbye_of_peer(close));
-                    return None;
-                }
-                Err(error) => {
-                    self.broken = true;
-                    let close = W::Receiver::farewell(&error);
-                    let reason = W::reason(&close);
-                    let mut end = End::new(ClosedBy::Protocol, close);
-                    end.error = Some(Error::new(reason, error));
-                    self.end(end);
-                    return None;
+                other => {
+                    if !self.settle(other) {
+                        return None;
+                    }
                 }
             }
         }
         None
+    }
+
+    /// What is no message. Whether the next step may be taken.
+    fn settle(&mut self, received: Result<Received<W, Found<W>>, <W::Receiver as Receive<W>>::Error>) -> bool {
+        match received {
+            Ok(Received::Message { .. }) => true,
+            Ok(Received::Incomplete { needed }) => {
+                self.needed = needed;
+                false
+            }
+            Ok(Received::Signal(signal)) => {
+                self.shared.lock().answer(signal);
+                true
+            }
+            Ok(Received::Close(close)) => {
+                self.shared.lock().ending().from_peer = Some(close.clone());
+                self.end(self.goodbye_of_peer(close));
+                false
+            }
+            Err(error) => {
+                self.broken = true;
+                let close = W::Receiver::farewell(&error);
+                let reason = W::reason(&close);
+                let mut end = End::new(ClosedBy::Protocol, close);
+                end.error = Some(Error::new(reason, error));
+                self.end(end);
+                false
+            }
+        }
     }
 
     /// One read. Ready when there is something new to parse, or an end.

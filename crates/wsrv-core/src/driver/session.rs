@@ -2,9 +2,8 @@
 //! its loop where it ends as soon as there is nothing to do. It lies here because that is what it is made of; its face
 //! is [`testing`](crate::testing).
 
-use super::reader::{self, Reader};
-use super::step::{Patience, Stepped, guarded};
-use super::{Begun, Counted, Drive, Driver, End, finish, judge};
+use super::reader::Reader;
+use super::{Begun, Counted, Drive, Driver, End, conclude, finish, serve};
 use crate::link::Shared;
 use crate::testing::alarm::Alarm;
 use crate::testing::caught;
@@ -224,112 +223,37 @@ impl<W: Wire, H: Handler<W::Connection>> Session<W, H> {
         self.run(None).await
     }
 
-    async fn run(&mut self, message: Option<<W::Connection as Connection>::Incoming>) -> Option<Closed> {
+    /// The driver's loop, but for a message that comes from the test: behind all that has arrived, and when the driver
+    /// would read. Ends when there is nothing to wait for but a message.
+    async fn run(&mut self, mut message: Option<<W::Connection as Connection>::Incoming>) -> Option<Closed> {
         let Session { handler, conn, shared, alarm, life, .. } = self;
         let Life { state, reader } = life.as_mut().expect(ENDED);
         let idle = AtomicBool::new(false);
+        let at_rest = |reader: &mut Reader<W>| {
+            // Not in front of what is still to be read.
+            let waits = alarm.has_rung() || reader.waits_for_room();
+            let brought = message.take_if(|_| !waits).map(|message| reader.store(message, 0)).is_some();
+            idle.store(!brought && message.is_none(), Ordering::Relaxed);
+            brought
+        };
         let end = {
-            let serve = serve(reader, handler, conn, state, message, alarm, &idle);
+            let serve = serve(reader, handler, conn, state, at_rest);
             let mut serve = pin!(turns(shared.clone(), alarm.clone(), serve));
-            poll_fn(|cx| match serve.as_mut().poll(cx) {
-                // It waits for something that is not there yet, and nothing wakes it.
-                Poll::Pending if idle.load(Ordering::Relaxed) && !alarm.has_rung() => Poll::Ready(None),
-                polled => polled.map(Some),
-            })
-            .await
-        };
-        match end {
-            Some(end) => Some(self.end(end).await),
-            None => None,
-        }
-    }
-
-    async fn end(&mut self, mut end: Box<End<W>>) -> Closed {
-        let Session { handler, conn, shared, alarm, pipe, life, .. } = self;
-        let Life { mut state, mut reader } = life.take().expect(ENDED);
-        reader.take_end();
-        let closed = end.closed();
-        pipe.hang_up();
-        turns(shared.clone(), alarm.clone(), async {
-            if let Some(error) = end.error.take() {
-                let step = async { handler.on_error(conn, &mut state, error).await };
-                let _ = reader.step(pin!(Some(step)), Patience::UntilEnd).await;
-            }
-            shared.lock().ending().goodbye = end.close.clone();
-            let step = async { handler.on_close(conn, state, closed).await };
-            let _ = reader.step(pin!(Some(step)), Patience::LastWords).await;
-            finish::finish(reader, end).await;
-        })
-        .await;
-        closed
-    }
-}
-
-/// What comes next, as seen by [`serve`].
-enum Next<M> {
-    Message(M),
-    Failed(Error),
-    Panicked,
-    End,
-}
-
-/// The driver's loop, but for a message that comes from the test: behind all that has arrived, and when the driver
-/// would read. Sets `idle` while it waits for nothing but a message.
-async fn serve<W: Wire, H: Handler<W::Connection>>(
-    reader: &mut Reader<W>,
-    handler: &H,
-    conn: &W::Connection,
-    state: &mut H::State,
-    mut message: Option<<W::Connection as Connection>::Incoming>,
-    alarm: &Alarm,
-    idle: &AtomicBool,
-) -> Box<End<W>> {
-    let mut forgiven = false;
-    loop {
-        let next = poll_fn(|cx| {
-            let background = match std::mem::take(&mut forgiven) {
-                true => Ok(Poll::Ready(Ok(()))),
-                false => guarded(|| handler.poll_background(conn, state, cx)),
-            };
-            match background {
-                Ok(Poll::Pending) => {}
-                // There may be more to do.
-                Ok(Poll::Ready(Ok(()))) => cx.waker().wake_by_ref(),
-                Ok(Poll::Ready(Err(error))) => return Poll::Ready(Next::Failed(error)),
-                Err(()) => return Poll::Ready(Next::Panicked),
-            }
-            let polled = match reader.poll_next(cx) {
-                Poll::Ready(reader::Next::Found(found)) => Poll::Ready(Next::Message(reader.take(found))),
-                Poll::Ready(reader::Next::Stored) => Poll::Ready(Next::Message(reader.take_stored())),
-                Poll::Ready(reader::Next::End) => Poll::Ready(Next::End),
-                // Not in front of what is still to be read.
-                Poll::Pending if alarm.has_rung() || reader.waits_for_room() => Poll::Pending,
-                Poll::Pending => message.take().map_or(Poll::Pending, |message| Poll::Ready(Next::Message(message))),
-            };
-            idle.store(polled.is_pending() && message.is_none(), Ordering::Relaxed);
-            polled
-        });
-        let error = match next.await {
-            Next::Message(message) => {
-                let step = async { handler.on_message(conn, state, message).await };
-                let handled = reader.step(pin!(Some(step)), Patience::UntilEnd).await;
-                match handled {
-                    Stepped::Done(Ok(())) => continue,
-                    Stepped::Done(Err(error)) => error,
-                    Stepped::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
-                    Stepped::Dropped => return reader.take_end(),
+            poll_fn(|cx| {
+                idle.store(false, Ordering::Relaxed);
+                match serve.as_mut().poll(cx) {
+                    // It waits for something that is not there yet, and nothing wakes it.
+                    Poll::Pending if idle.load(Ordering::Relaxed) && !alarm.has_rung() => Poll::Ready(None),
+                    polled => polled.map(Some),
                 }
-            }
-            Next::Failed(error) => {
-                forgiven = true;
-                error
-            }
-            Next::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
-            Next::End => return reader.take_end(),
+            })
+            .await?
         };
-        if let Some(end) = judge(reader, handler, conn, state, error).await {
-            return end;
-        }
+        let Life { state, reader } = life.take().expect(ENDED);
+        let closed = end.closed();
+        self.pipe.hang_up();
+        turns(shared.clone(), alarm.clone(), conclude(reader, handler, conn, state, end)).await;
+        Some(closed)
     }
 }
 

@@ -100,7 +100,7 @@ impl WebSocketConnection {
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         // No `async fn`: the message would lie in its future twice.
         let message = message.into();
-        self.0.send(move |sender, out| sender.message(message, out))
+        self.0.send_value(message, |message, sender, out| sender.message_in(message, out))
     }
 
     /// Sends a message at once or not at all. From within a handler it leaves with the end of the turn.

@@ -203,6 +203,15 @@ impl WebSocketSender {
         Ok(self.sender.message(message, &mut To(out))?)
     }
 
+    /// As [`message`](Self::message), for one that need not be moved here.
+    #[inline]
+    pub(super) fn message_in(&mut self, message: &mut Message, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
+        match self.in_parts {
+            None => Ok(self.sender.message_in(message, &mut To(out))?),
+            Some(_) => self.message(message.take(), out),
+        }
+    }
+
     /// A message that nothing is to follow.
     pub(super) fn last_message(&mut self, message: Message, out: &mut Out<'_>) -> Result<(), wsrv_core::SendError> {
         if self.in_parts.is_some() {
