@@ -103,7 +103,8 @@ pub trait Handler<C: Connection>: Send + Sync + 'static {
 
     /// What goes on between the events: running calls, timers, watches.
     ///
-    /// Polled when no event's future is pending, in the driver's turn, so all it sends leaves in the same write.
+    /// Polled in the driver's turn when no event's future is pending and no message is at hand, so all it sends leaves in
+    /// the same write.
     /// `Pending` means that there is nothing to do until the waker in `cx` is woken; `Ready(Ok(()))` that something
     /// was done and there may be more; an error goes to `on_error`.
     fn poll_background(&self, conn: &C, state: &mut Self::State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
