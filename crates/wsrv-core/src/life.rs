@@ -21,14 +21,19 @@ const PAUSED: u8 = 4;
 impl Marks {
     /// Something has arrived.
     pub(crate) fn bytes(&self) {
-        self.0.fetch_or(BYTES, Ordering::Relaxed);
+        self.set(BYTES);
     }
 
     /// A message has arrived.
     pub(crate) fn message(&self) {
-        // Comes with each message, so it is not to cost more than a look.
-        if self.0.load(Ordering::Relaxed) & MESSAGE == 0 {
-            self.0.fetch_or(MESSAGE, Ordering::Relaxed);
+        self.set(MESSAGE);
+    }
+
+    /// Comes with each message, so it is not to cost more than a look.
+    #[inline]
+    fn set(&self, mark: u8) {
+        if self.0.load(Ordering::Relaxed) & mark == 0 {
+            self.0.fetch_or(mark, Ordering::Relaxed);
         }
     }
 

@@ -434,7 +434,12 @@ impl<W: Wire> Shared<W> {
             outbox.driver_wants_room = false;
             outbox.driver_wants_empty = false;
         }
-        let noticed = self.attention.swap(crowded || ending || orders || outbox.failed, Ordering::AcqRel);
+        // Written under the lock only, so a look tells whether it has to be.
+        let attention = crowded || ending || orders || outbox.failed;
+        let noticed = self.attention.load(Ordering::Relaxed);
+        if attention != noticed {
+            self.attention.store(attention, Ordering::Release);
+        }
         // A failure of the write side, which the read side may never hear of.
         let again = again || (outbox.failed && !noticed);
         self.unlock_and_wake(outbox);
