@@ -2,26 +2,32 @@
 """Runs wsrv and its peers at the same work, one after the other, round after round.
 
   benches/compare/run.py                builds all, measures, writes to docs/bench
-  benches/compare/run.py --quick        a minute, to see that it works; writes to target/bench-quick
-  benches/compare/run.py --report FILE  the table and the plots again, from the lines of an earlier run
+  benches/compare/run.py --resume       goes on with a run that was interrupted
+  benches/compare/run.py --quick        some minutes, to see that it works; writes to target/bench-quick
+  benches/compare/run.py --report FILE  the tables and the plots again, from the lines of an earlier run
 
-What the figures mean is told in benches/compare/README.md.
+What the figures mean is told in benches/compare/README.md; what is measured, in rows.py.
 """
 import argparse
-import collections
+import ctypes
 import datetime
 import json
 import os
 import platform
+import random
 import resource
+import select
+import shlex
 import shutil
+import signal
 import socket
-import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import plot
+from report import Results, read, run_of, tables, write_report
+from rows import ALL_RUNS, MODES, PEERS, QUICK_RUNS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -29,95 +35,7 @@ WSRV_TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve(
 TARGET = WSRV_TARGET / "compare" if "CARGO_TARGET_DIR" in os.environ else HERE / "target"
 BINARIES = TARGET / "release"
 UWS = TARGET / "uws"
-
-# The names in the table; for those that are in the binary `peer`, its names.
-PEERS = {
-    "wsrv": None,
-    "bare epoll": "limit",
-    "uWebSockets": None,
-    "fastwebsockets": "fastwebsockets",
-    "tokio-websockets": "tokio-websockets",
-    "tokio-tungstenite": "tokio-tungstenite",
-    "batched tokio-tungstenite": "tokio-tungstenite-batched",
-    "axum": "axum",
-}
-# fastwebsockets has no handle that others could send with.
-BROADCASTING = {"wsrv", "bare epoll", "uWebSockets", "tokio-websockets", "tokio-tungstenite", "axum"}
-# A run in which the server hardly ran: the kernel counts its time too coarsely for that.
-LEAST_CPU_NS = 20e6
-
-
-class Run(collections.namedtuple("Run", "mode size connections window kind", defaults=(16, 0, 1, "binary"))):
-    def label(self):
-        connections = f"{self.connections:,} connection" + "s" * (self.connections != 1)
-        match self.mode:
-            case "echo":
-                kind = {"binary": "", "ascii": " of ASCII text", "mixed": " of non-ASCII text"}[self.kind]
-                return f"echo {self.size} B{kind}, {connections}, {self.window} under way"
-            case "broadcast":
-                return f"broadcast {self.size} B, {self.connections:,} subscribers, {self.window} under way"
-            case "handshake":
-                return "opening handshake"
-            case "idle":
-                return f"idle, {connections}"
-            case "fairness":
-                return f"one floods with {self.size} B, {self.connections - 1} others"
-
-    def arguments(self):
-        match self.mode:
-            case "handshake":
-                return []
-            case "idle":
-                return ["--connections", self.connections]
-        names = ["--size", "--connections", "--window", "--kind"]
-        values = [self.size, self.connections, self.window, self.kind]
-        return [part for pair in zip(names, values) for part in pair]
-
-    def peers(self):
-        if self.mode == "broadcast":
-            return [peer for peer in PEERS if peer in BROADCASTING]
-        if self.mode == "echo":
-            return list(PEERS)
-        return [peer for peer in PEERS if not peer.startswith("batched")]
-
-
-ALL_RUNS = [
-    Run("echo", 125, 1, 1),
-    Run("echo", 125, 50, 1),
-    Run("echo", 125, 500, 1),
-    *(Run("echo", size, 50, 16) for size in (16, 125, 1024, 4096, 16384, 65536)),
-    Run("echo", 125, 500, 16),
-    *(Run("echo", size, 50, 16, kind) for kind in ("ascii", "mixed") for size in (125, 1024, 16384)),
-    *(Run("broadcast", 125, subscribers, 1) for subscribers in (10, 100, 1000, 5000)),
-    Run("broadcast", 125, 1000, 16),
-    Run("broadcast", 1024, 1000, 4),
-    Run("handshake"),
-    *(Run("idle", connections=connections) for connections in (1000, 5000, 10000)),
-    Run("fairness", 1024, 101, 256),
-]
-QUICK_RUNS = [
-    Run("echo", 125, 50, 16),
-    Run("echo", 1024, 50, 16, "mixed"),
-    Run("broadcast", 125, 100, 1),
-    Run("handshake"),
-    Run("idle", connections=500),
-    Run("fairness", 1024, 101, 256),
-]
-# What the table has a row for: figure, what it is called, how to write it.
-ROWS = {
-    "echo": [("cpu_ns", "CPU a message", "{:,.0f} ns")],
-    "broadcast": [("cpu_ns", "CPU a delivery", "{:,.0f} ns")],
-    "handshake": [("cpu_ns", "CPU", "{:,.0f} ns")],
-    "idle": [("bytes", "memory a connection", "{:,.0f} B")],
-    "fairness": [("p50_ns", "latency of the others, median", "{:,.0f} ns"), ("p99_ns", "the same, p99", "{:,.0f} ns")],
-}
-# With one message under way, latency is the server's; with many it is the queue's.
-LATENCY_ROW = ("p99_ns", "latency p99", "{:,.0f} ns")
-
-
-def rows(run):
-    with_latency = run.mode == "echo" and run.window == 1 and run.connections > 1
-    return ROWS[run.mode] + ([LATENCY_ROW] if with_latency else [])
+PATIENCE = 60  # seconds, for a measurement
 
 
 # --- building -------------------------------------------------------------------
@@ -167,7 +85,7 @@ def output(*command, cwd=HERE):
 # --- measuring ------------------------------------------------------------------
 
 
-def machine():
+def machine(settings):
     """What a reader must know of the machine and of the programs."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     crates = output("cargo", "tree", "--depth", "1", "--prefix", "none", "--edges", "normal").splitlines()
@@ -176,6 +94,8 @@ def machine():
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": output("git", "rev-parse", "--short", "HEAD") + changed,
+        "command": shlex.join(["benches/compare/run.py", *(part for part in sys.argv[1:] if part != "--resume")]),
+        "ms": settings.ms,
         "processor": models[0].split(": ")[1] if models else platform.machine(),
         "processors": os.cpu_count(),
         "kernel": platform.release(),
@@ -184,187 +104,156 @@ def machine():
     }
 
 
-def command(peer, mode, port):
-    mode = "broadcast" if mode == "broadcast" else "echo"
+def command(run, peer, port):
     if peer == "wsrv":
-        return [WSRV_TARGET / "release" / "examples" / "bench_peer", mode, str(port)]
+        program = WSRV_TARGET / "release" / "examples" / "bench_peer"
+        return [program, run.server_mode(), str(port), *run.options.split()]
     if peer == "uWebSockets":
-        return [UWS, mode, str(port)]
-    return [BINARIES / "peer", PEERS[peer], mode, str(port)]
+        return [UWS, run.server_mode(), str(port)]
+    return [BINARIES / "peer", PEERS[peer], run.server_mode(), str(port)]
 
 
-def pinned(core):
-    """One core each, so that the kernel does not move them about and neither takes the other's time."""
-    return lambda: os.sched_setaffinity(0, {core})
+def start(command, cores, **pipes):
+    """Starts it on cores of its own, so that the kernel does not move it about. It ends with this process, whatever ends
+    that."""
+    parent, libc = os.getpid(), ctypes.CDLL(None)
+
+    def prepare():
+        libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+        os.sched_setaffinity(0, cores)
+
+    return subprocess.Popen(list(map(str, command)), text=True, preexec_fn=prepare, **pipes)
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One below those from which the system takes ports for clients, so that none of them comes in between."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+def place(run, settings):
+    """The cores of the server, and of each load. Several loads only where a server of several threads can show it."""
+    threads = int(run.options.split()[1]) if run.options.startswith("--threads") else 1
+    most = max(2, threads)
+    if run.mode != "threads" or len(settings.spare) < most:
+        server, load = settings.cores
+        return {server}, [{load}]
+    cores = [*settings.cores, *settings.spare]
+    return set(cores[:threads]), [{core} for core in cores[most:]]
 
 
 def measure(run, peer, settings):
+    server_cores, load_cores = place(run, settings)
     port = free_port()
-    server_core, load_core = settings.cores
-    server = subprocess.Popen(
-        command(peer, run.mode, port), stdout=subprocess.PIPE, text=True, preexec_fn=pinned(server_core)
-    )
+    server = start(command(run, peer, port), server_cores, stdout=subprocess.PIPE)
+    loads = []
     try:
-        if server.stdout.readline().strip() != "ready":
+        readable, _, _ = select.select([server.stdout], [], [], PATIENCE)
+        if not readable or server.stdout.readline().strip() != "ready":
             return {"error": "it does not start"}
-        load = [BINARIES / "load", "--port", port, "--pid", server.pid, "--ms", settings.ms, run.mode, *run.arguments()]
-        load = subprocess.run(
-            list(map(str, load)), capture_output=True, text=True, timeout=120, preexec_fn=pinned(load_core)
-        )
-        return json.loads(load.stdout) if load.returncode == 0 else {"error": load.stderr.strip()}
+        # Those that share the work share the connections.
+        run = run._replace(connections=run.connections // len(load_cores))
+        load = [BINARIES / "load", "--port", port, "--pid", server.pid, "--ms", settings.ms, *run.load_arguments()]
+        for cores in load_cores:
+            loads.append(start(load, {*cores}, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        figures = []
+        for load in loads:
+            out, error = load.communicate(timeout=PATIENCE)
+            if load.returncode != 0:
+                return {"error": error.strip()}
+            figures.append(json.loads(out))
+        return together(figures) | ({"parallel": len(loads) > 1} if run.mode == "threads" else {})
     except subprocess.TimeoutExpired:
         return {"error": "it took too long"}
     finally:
-        server.kill()
-        server.wait()
+        for process in [*loads, server]:
+            process.kill()
+            process.wait()
 
 
-def measure_all(settings, runs, lines):
+def together(figures):
+    """What several loads have seen at the same time."""
+    if len(figures) == 1:
+        return figures[0]
+    per_s = sum(each["per_s"] for each in figures)
+    busy, load_busy = (sum(each[name] for each in figures) / len(figures) for name in ("server_busy", "load_busy"))
+    return {"cpu_ns": busy * 1e9 / per_s, "per_s": per_s, "server_busy": busy, "load_busy": load_busy}
+
+
+def plan(settings, runs):
+    """All measurements in their order. What is compared is measured close together, and nobody always comes first."""
+    groups = {}
+    for run in runs:
+        groups.setdefault(run.base() or run, []).append(run)
+
+    def turned(items, round_):
+        turn = round_ % len(items)
+        return items[turn:] + items[:turn]
+
     for round_ in range(settings.rounds):
-        for run in runs:
-            peers = [peer for peer in run.peers() if peer in settings.peers]
-            # Nobody always comes first.
-            turn = round_ % len(peers)
-            for peer in peers[turn:] + peers[:turn]:
-                figures = measure(run, peer, settings)
-                line = {"round": round_, **run._asdict(), "ms": settings.ms, "peer": peer, **figures}
-                lines.write(json.dumps(line) + "\n")
-                lines.flush()
-                progress = f"round {round_ + 1} of {settings.rounds}: {run.label()}: {peer}"
-                if "error" in figures:
-                    print(f"{progress}: {figures['error']}", file=sys.stderr)
-                elif sys.stderr.isatty():
-                    print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
+        for group in groups.values():
+            peers = group[0].able_peers() if settings.chosen_peers else group[0].peers()
+            for peer in turned([peer for peer in peers if peer in settings.peers], round_):
+                for run in turned(group, round_):
+                    has_part = settings.chosen_peers or round_ < run.rounds(peer, settings.rounds)
+                    if has_part and (peer == "wsrv" or not run.options):
+                        yield round_, run, peer
+
+
+def measure_all(settings, runs, lines, done):
+    measurements = [each for each in plan(settings, runs) if each not in done]
+    began, last = time.monotonic(), None
+    for at, (round_, run, peer) in enumerate(measurements):
+        took = time.monotonic() - began
+        left = f", {took / at * (len(measurements) - at) / 60:.0f} min left" if at > 0 else ""
+        progress = f"{at + 1} of {len(measurements)}{left}: round {round_ + 1}: {run.label()}"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{progress}: {peer}", end="", file=sys.stderr, flush=True)
+        elif run != last:
+            print(progress, file=sys.stderr, flush=True)
+        last = run
+        figures = measure(run, peer, settings)
+        line = {"round": round_, **run._asdict(), "ms": settings.ms, "peer": peer, **figures}
+        lines.write(json.dumps(line) + "\n")
+        lines.flush()
+        if "error" in figures:
+            print(f"\n{run.label()}: {peer}: {figures['error']}", file=sys.stderr)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
 
 
-# --- reporting ------------------------------------------------------------------
-
-
-class Results:
-    def __init__(self, file):
-        header, *lines = map(json.loads, file.read_text().splitlines())
-        self.machine = header
-        self.rounds = 0
-        self.left_out = 0
-        self.values = {}  # (run, peer) → round → figures
-        for line in lines:
-            run = Run(*(line[field] for field in Run._fields))
-            self.rounds = max(self.rounds, line["round"] + 1)
-            if "error" in line or self.is_too_little(line):
-                self.left_out += 1
-            else:
-                self.values.setdefault((run, line["peer"]), {})[line["round"]] = line
-        self.runs = list(dict.fromkeys(run for run, _ in self.values))
-        present = {peer for _, peer in self.values}
-        self.peers = [peer for peer in PEERS if peer in present]
-
-    @staticmethod
-    def is_too_little(line):
-        return "server_busy" in line and line["server_busy"] * line["ms"] * 1e6 < LEAST_CPU_NS
-
-    def busy(self):
-        """How much of the time server or load was running, where one always has something to do: 1 and more in peace."""
-        lines = [line for (run, _), rounds in self.values.items() if run.window > 1 for line in rounds.values()]
-        busy = [line["server_busy"] + line["load_busy"] for line in lines]
-        return statistics.median(busy) if busy else 1
-
-    def warnings(self):
-        if self.left_out:
-            yield f"{self.left_out} measurements were left out: they failed, or the server ran for less than 20 ms."
-        if (busy := self.busy()) < 0.8:
-            yield f"**The machine was not quiet:** server and load together ran for {busy:.0%} of the time only."
-
-    def figures(self, run, peer, figure):
-        return {round_: line[figure] for round_, line in self.values.get((run, peer), {}).items()}
-
-    def median(self, run, peer, figure):
-        return statistics.median(self.figures(run, peer, figure).values())
-
-    def ratios(self, run, peer, figure):
-        """The peer's figure by wsrv's of the same round."""
-        peers, ours = self.figures(run, peer, figure), self.figures(run, "wsrv", figure)
-        return sorted(peers[round_] / ours[round_] for round_ in peers.keys() & ours.keys() if ours[round_] > 0)
-
-
-def table(results):
-    others = [peer for peer in results.peers if peer != "wsrv"]
-    yield "| | wsrv | " + " | ".join(others) + " |"
-    yield "|---|" + "---|" * (len(others) + 1)
-    for run in results.runs:
-        for figure, name, form in rows(run):
-            ours = results.figures(run, "wsrv", figure)
-            cells = [form.format(statistics.median(ours.values())) if ours else "–"]
-            for peer in others:
-                ratios = results.ratios(run, peer, figure)
-                median = f"{statistics.median(ratios):.2f}" if ratios else "–"
-                cells.append(f"{median} ({ratios[0]:.2f}–{ratios[-1]:.2f})" if len(ratios) > 1 else median)
-            yield f"| {run.label()}: {name} | " + " | ".join(cells) + " |"
-
-
-def report(results):
-    machine = results.machine
-    yield "# wsrv beside its peers\n"
-    yield f"{machine['date']}, commit {machine['commit']}, {machine['processors']} × {machine['processor']},"
-    yield f"Linux {machine['kernel']}, {machine['rustc']}; {', '.join(machine['peers'])}.\n"
-    yield f"The column of wsrv has medians of {results.rounds} rounds. The others have the median of the ratios to wsrv in the same"
-    yield "round, and in brackets the least and the greatest: above 1, the peer takes more. What the rows mean and how they"
-    yield "were measured is told in [benches/compare](../../benches/compare/README.md).\n"
-    yield from table(results)
-    for warning in results.warnings():
-        yield f"\n{warning}"
-    yield "\n![CPU a message by payload](cpu-by-payload.svg)\n"
-    yield "![Memory by connections](memory-by-connections.svg)\n"
-    yield "![CPU a delivery by subscribers](cpu-by-subscribers.svg)"
-
-
-def curves(results, x, figure, wanted, scale=1):
-    """For each peer the medians of a figure, by what is on the other axis."""
-    runs = sorted(filter(wanted, results.runs), key=x)
-    return {
-        peer: [(x(run), results.median(run, peer, figure) * scale) for run in runs if (run, peer) in results.values]
-        for peer in results.peers
-    }
-
-
-def write_report(results, folder):
-    (folder / "README.md").write_text("\n".join(report(results)) + "\n")
-
-    def draw(name, title, x_label, y_label, series):
-        picture = plot.lines(title, x_label, y_label, series, log_x=True, log_y=True)
-        (folder / f"{name}.svg").write_text(picture)
-
-    def is_plain_echo(run):
-        return (run.mode, run.connections, run.window, run.kind) == ("echo", 50, 16, "binary")
-
-    def is_plain_broadcast(run):
-        return (run.mode, run.size, run.window) == ("broadcast", 125, 1)
-
-    payload = curves(results, lambda run: run.size, "cpu_ns", is_plain_echo, 1e-3)
-    draw("cpu-by-payload", "CPU of the server a message, echo, 16 under way", "payload (bytes)", "µs", payload)
-    subscribers = curves(results, lambda run: run.connections, "cpu_ns", is_plain_broadcast, 1e-3)
-    draw("cpu-by-subscribers", "CPU of the server a delivery, broadcast of 125 B", "subscribers", "µs", subscribers)
-    memory = curves(results, lambda run: run.connections, "bytes", lambda run: run.mode == "idle")
-    memory = {peer: [(count, count * each / 2**20) for count, each in points] for peer, points in memory.items()}
-    draw("memory-by-connections", "Memory of idle connections that have talked once", "connections", "MiB", memory)
+def resumed(file, header):
+    """What has been measured already, and rewrites the file without what failed or was cut short."""
+    before, lines = read(file)
+    for field in ("commit", "ms", "processor"):
+        if before[field] != header[field]:
+            sys.exit(f"{file} has another {field}: {before[field]}, and now {header[field]}")
+    lines = [line for line in lines if "error" not in line]
+    file.write_text("".join(json.dumps(line) + "\n" for line in [before, *lines]))
+    return {(line["round"], run_of(line), line["peer"]) for line in lines}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--resume", action="store_true", help="with the other arguments as they were")
     parser.add_argument("--report", type=Path, metavar="FILE")
-    parser.add_argument("--rounds", type=int, help="default 5")
-    parser.add_argument("--ms", type=int, help="how long each measurement takes, default 800")
-    parser.add_argument("--modes", type=lambda text: text.split(","), help="only these: " + ",".join(ROWS))
-    parser.add_argument("--peers", type=lambda text: text.split(","), help="only these, and wsrv: " + ",".join(PEERS))
-    parser.add_argument("--cores", type=lambda text: tuple(map(int, text.split(","))), help="SERVER,LOAD; default: two of all")
+    parser.add_argument("--rounds", type=int, help="default 7")
+    parser.add_argument("--ms", type=int, help="how long each measurement takes, default 700")
+    parser.add_argument("--modes", type=lambda text: text.split(","), help="only these: " + ",".join(MODES))
+    peers_help = "only these, and wsrv, but in every row: " + ",".join(PEERS)
+    parser.add_argument("--peers", type=lambda text: text.split(","), help=peers_help)
+    cores_help = "SERVER,LOAD[,MORE…]; default: all. More are used where a server has several threads"
+    parser.add_argument("--cores", type=lambda text: list(map(int, text.split(","))), help=cores_help)
     parser.add_argument("--out", type=Path, help="where to write; default docs/bench, and target/bench-quick for a part")
     return parser.parse_args()
 
@@ -374,21 +263,24 @@ def main():
     if settings.report:
         results = Results(settings.report)
         write_report(results, settings.out or settings.report.parent)
-        print("\n".join(table(results)))
+        print("\n".join(tables(results)))
         return
     known = {"wsrv", *settings.peers} if settings.peers else set(PEERS)
-    for unknown in [*(known - set(PEERS)), *(set(settings.modes or []) - set(ROWS))]:
+    for unknown in [*(known - set(PEERS)), *(set(settings.modes or []) - set(MODES))]:
         sys.exit(f"there is no {unknown}; see --help")
+    # Ended by a signal, it ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal; --resume goes on"))
     present = build()
-    settings.rounds = settings.rounds or (1 if settings.quick else 5)
-    settings.ms = settings.ms or (200 if settings.quick else 800)
-    cores = sorted(os.sched_getaffinity(0))
+    settings.rounds = settings.rounds or (1 if settings.quick else 7)
+    settings.ms = settings.ms or (200 if settings.quick else 700)
+    cores = settings.cores or sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("two cores are needed, one for the server and one for the load")
-    settings.cores = settings.cores or cores[:2]
+    settings.cores, settings.spare = cores[:2], cores[2:]
     # What is only a part must not take the place of the whole.
     is_part = settings.quick or settings.modes or settings.peers
     settings.out = settings.out or (WSRV_TARGET / "bench-quick" if is_part else ROOT / "docs" / "bench")
+    settings.chosen_peers = settings.peers is not None
     settings.peers = known & present
     settings.out.mkdir(parents=True, exist_ok=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -396,13 +288,19 @@ def main():
 
     runs = QUICK_RUNS if settings.quick else ALL_RUNS
     runs = [run for run in runs if not settings.modes or run.mode in settings.modes]
-    file = settings.out / "results.jsonl"
-    with file.open("w") as lines:
-        lines.write(json.dumps(machine()) + "\n")
-        measure_all(settings, runs, lines)
+    file, header, done = settings.out / "results.jsonl", machine(settings), set()
+    if settings.resume and file.exists():
+        done = resumed(file, header)
+    else:
+        file.write_text(json.dumps(header) + "\n")
+    try:
+        with file.open("a") as lines:
+            measure_all(settings, runs, lines, done)
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; --resume goes on")
     results = Results(file)
     write_report(results, settings.out)
-    print("\n".join([*table(results), "", *results.warnings()]))
+    print("\n".join(tables(results)))
     print(f"\nwritten to {settings.out}")
 
 

@@ -1,16 +1,25 @@
-//! Connections that are opened, and no more.
+//! Connections that are opened, and then cut or closed in good order.
 
-use crate::client::{TOGETHER, open_some};
+use crate::client::{TOGETHER, expect, open_some};
 use crate::server::{Server, cpu_ns};
 use crate::{Figures, Span};
-use std::io;
+use std::io::{self, Write};
 use std::time::Instant;
 
-pub fn run(server: &Server, span: Span) -> io::Result<Figures> {
+/// Code 1000, masked with zeros.
+const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8];
+const CLOSE_REPLY: &[u8] = &[0x88, 0x02, 0x03, 0xE8];
+
+pub fn run(close: bool, server: &Server, span: Span) -> io::Result<Figures> {
     let open_for = |duration| -> io::Result<usize> {
         let (start, mut count) = (Instant::now(), 0);
         while start.elapsed() < duration {
-            count += open_some(server.port, TOGETHER)?.len();
+            let mut streams = open_some(server.port, TOGETHER)?;
+            count += streams.len();
+            if close {
+                streams.iter_mut().try_for_each(|stream| stream.write_all(CLOSE))?;
+                streams.iter_mut().try_for_each(|stream| expect(stream, CLOSE_REPLY))?;
+            }
         }
         Ok(count)
     };

@@ -1,4 +1,4 @@
-//! Connections that have talked once and are silent now: what do they take?
+//! Connections that have talked once and are silent now: what do they take, and what do they leave behind?
 
 use crate::Figures;
 use crate::client::{TOGETHER, exchange, open, open_some};
@@ -8,7 +8,7 @@ use std::{io, thread};
 use wsrv_compare::Kind;
 
 /// For a server to do what it has put off.
-const SETTLE: Duration = Duration::from_millis(1000);
+const SETTLE: Duration = Duration::from_millis(500);
 
 pub fn run(connections: usize, server: &Server) -> io::Result<Figures> {
     let (message, reply) = (Kind::Binary.client_frame(16), Kind::Binary.server_frame(16));
@@ -16,7 +16,7 @@ pub fn run(connections: usize, server: &Server) -> io::Result<Figures> {
     for stream in &mut open_some(server.port, TOGETHER)? {
         exchange(stream, &message, &reply)?;
     }
-    thread::sleep(SETTLE / 2);
+    thread::sleep(SETTLE);
     let before = server.memory()?;
     let mut streams = open(server.port, connections)?;
     for stream in &mut streams {
@@ -29,10 +29,11 @@ pub fn run(connections: usize, server: &Server) -> io::Result<Figures> {
     drop(streams);
     thread::sleep(SETTLE);
     let after = server.memory()?;
-    let each = |with: u64, before: u64| (with as f64 - before as f64) / connections as f64;
+    let grown = |now: u64, before: u64| now as f64 - before as f64;
     Ok(vec![
-        ("bytes", each(with.0, before.0)),
-        ("anonymous_bytes", each(with.1, before.1)),
+        ("bytes", grown(with.0, before.0) / connections as f64),
+        ("anonymous_bytes", grown(with.1, before.1) / connections as f64),
+        ("kept", grown(after.1, before.1) / grown(with.1, before.1)),
         ("rss_before", before.0 as f64),
         ("rss_with", with.0 as f64),
         ("rss_after", after.0 as f64),

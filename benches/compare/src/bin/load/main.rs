@@ -40,10 +40,15 @@ enum Mode {
     Echo(Messages),
     /// The first connection sends; a message is done when all connections have it.
     Broadcast(Messages),
-    /// One connection floods the server; the others send a message of 16 bytes each every 10 ms.
+    /// One connection floods the server, or is silent if its window is 0; the others send a message of 16 bytes each
+    /// every 10 ms.
     Fairness(Messages),
     /// Connections are opened and cut, 32 at a time.
-    Handshake,
+    Handshake {
+        /// Not cut but closed, with the closing handshake.
+        #[arg(long)]
+        close: bool,
+    },
     /// Connections are opened, echo one message of 16 bytes, and stay.
     Idle {
         #[arg(long)]
@@ -96,7 +101,7 @@ fn run(load: Load) -> io::Result<Figures> {
         Mode::Echo(messages) => traffic::run(traffic::Pattern::Echo, &messages, &server, span),
         Mode::Broadcast(messages) => traffic::run(traffic::Pattern::Broadcast, &messages, &server, span),
         Mode::Fairness(messages) => traffic::run(traffic::Pattern::Fairness, &messages, &server, span),
-        Mode::Handshake => handshake::run(&server, span),
+        Mode::Handshake { close } => handshake::run(close, &server, span),
         Mode::Idle { connections } => idle::run(connections, &server),
     }
 }

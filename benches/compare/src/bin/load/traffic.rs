@@ -143,7 +143,9 @@ impl Traffic<'_> {
         let start = Instant::now();
         let mut heard = start;
         while start.elapsed() < duration {
-            let timeout = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+            // Who sends by the clock does not sleep, or would be late by as much as the clock of sleepers is coarse.
+            let tv_nsec = if self.pattern == Pattern::Fairness { 0 } else { 1_000_000 };
+            let timeout = Timespec { tv_sec: 0, tv_nsec };
             events.clear();
             epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout))?;
             if !events.is_empty() {
