@@ -24,6 +24,8 @@ struct Peer {
     piece: usize,
     at: usize,
     calls: Arc<Calls>,
+    /// Says nothing more in the end, instead of ending the stream.
+    stays: bool,
 }
 
 #[derive(Default)]
@@ -45,6 +47,8 @@ impl AsyncRead for Peer {
                 self.at = 0;
                 self.reads -= 1;
             }
+        } else if self.stays {
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
@@ -94,7 +98,7 @@ fn run<H: Handler<WebSocketConnection>>(
 ) -> (AllocationInfo, Arc<Calls>) {
     let calls = Arc::new(Calls::default());
     let piece = sends.len();
-    let peer = Peer { sends, reads, piece, at: 0, calls: calls.clone() };
+    let peer = Peer { sends, reads, piece, at: 0, calls: calls.clone(), stays: false };
     let runtime = runtime();
     let driver = Driver::io(peer, wire(1 << 20)).limits(Arc::new(Limits::default().with_outbox(4 << 20)));
     let driver = driver.run(handler.clone());
@@ -180,7 +184,14 @@ fn broadcast(members: usize) -> (u64, usize) {
         }
     });
     let publish = |reads| {
-        let peer = Peer { sends: frame(125).repeat(16), reads, piece: usize::MAX, at: 0, calls: publisher.clone() };
+        let peer = Peer {
+            sends: frame(125).repeat(16),
+            reads,
+            piece: usize::MAX,
+            at: 0,
+            calls: publisher.clone(),
+            stays: false,
+        };
         let driver = Driver::io(peer, wire(1 << 20)).run(handler.clone());
         let before = calls.writes.load(Relaxed);
         let measured = measure(|| {
@@ -253,7 +264,7 @@ impl Handler<WebSocketConnection> for Length {
 fn a_large_message_takes_no_more_memory_than_it_needs_and_gives_it_back() {
     const SIZE: usize = 16 << 20;
     let calls = Arc::new(Calls::default());
-    let peer = Peer { sends: frame(SIZE), reads: 3, piece: 256 * 1024, at: 0, calls: calls.clone() };
+    let peer = Peer { sends: frame(SIZE), reads: 3, piece: 256 * 1024, at: 0, calls: calls.clone(), stays: false };
     let driver = Driver::io(peer, wire(SIZE)).run(Arc::new(Length));
     let runtime = runtime();
     let allocated = measure(|| {
@@ -263,4 +274,44 @@ fn a_large_message_takes_no_more_memory_than_it_needs_and_gives_it_back() {
     assert!(allocated.bytes_max <= SIZE as u64 * 3 / 2 + (1 << 20), "{} bytes", allocated.bytes_max);
     assert!(allocated.bytes_current < 256 * 1024, "{} bytes are still there", allocated.bytes_current);
     assert!(calls.written.load(Relaxed) >= 3 * 10);
+}
+
+#[test]
+fn a_large_message_is_echoed_with_less_than_one_copy_and_an_idle_connection_keeps_nothing_of_it() {
+    const SIZE: usize = 16 << 20;
+    let runtime = runtime();
+    let echo_once = |size| {
+        let calls = Arc::new(Calls::default());
+        let peer = Peer { sends: frame(size), reads: 1, piece: 256 * 1024, at: 0, calls: calls.clone(), stays: true };
+        let limits = Arc::new(Limits::default().with_outbox(4 << 20));
+        let driver = Driver::io(peer, wire(SIZE)).limits(limits).run(Arc::new(Echo));
+        let mut task = None;
+        let allocated = measure(|| {
+            task = Some(runtime.spawn(driver));
+            runtime.block_on(async {
+                while calls.written.load(Relaxed) < size {
+                    tokio::task::yield_now().await;
+                }
+                // The driver's turn in which it finds nothing more to read.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        });
+        assert!(task.is_some_and(|task| !task.is_finished()), "the connection goes on");
+        (allocated, calls)
+    };
+    // What the thread keeps.
+    echo_once(125);
+    let (small, _) = echo_once(125);
+    let (large, calls) = echo_once(SIZE);
+    let (size, small) = (SIZE as u64, small.bytes_total);
+    // The message lies in a buffer of its size. What was copied lay in the smaller ones, through which it grew.
+    let copied = large.bytes_total - small - size;
+    assert!(copied <= size / 2, "{copied} bytes were allocated besides");
+    assert!(large.bytes_max <= size * 3 / 2 + (64 << 10), "{} bytes at once", large.bytes_max);
+    assert!(large.bytes_current < 2 * 1024, "{} bytes are still there", large.bytes_current);
+    // In one piece, with its header, and not once for each piece that arrived.
+    let writes = calls.writes.load(Relaxed);
+    assert!(writes <= 2, "{writes} writes");
 }
