@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::yield_now;
-use wsrv_core::lines::{LineConnection, Lines};
 use wsrv_core::Driver;
+use wsrv_core::lines::{LineConnection, Lines};
 
 const ROUNDS: usize = 30;
 
