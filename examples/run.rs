@@ -97,10 +97,16 @@ async fn echo_pull_codec_and_conformance_send_back_what_they_get() {
 
 #[tokio::test]
 async fn bench_peer_serves_on_the_port_it_is_given() {
-    for (mode, threads) in [("echo", "1"), ("broadcast", "2")] {
+    for (mode, options) in [
+        ("echo", &["--threads", "1"][..]),
+        ("broadcast", &["--threads", "2"]),
+        ("broadcast", &["--threads", "2", "--runtime-per-thread"]),
+        ("broadcast", &["--topics", "1500"]),
+        ("echo", &["--layers", "3"]),
+    ] {
         // Free for a moment at least.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut running = Running::start("bench_peer", &[mode, &port.to_string(), "--threads", threads]);
+        let mut running = Running::start("bench_peer", &[&[mode, &port.to_string()], options].concat());
         running.url = format!("ws://127.0.0.1:{port}/");
         // Who has been answered is a member.
         let mut ada = Peer::connect(&running).await;
