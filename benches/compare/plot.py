@@ -17,7 +17,7 @@ STYLE = """
 class Axis:
     """From values to places on the page."""
 
-    def __init__(self, values, start, end, log):
+    def __init__(self, values, start, end, log, margin=0):
         self.log = log
         self.start, self.end = start, end
         if log:
@@ -26,6 +26,8 @@ class Axis:
             self.low, self.high = 0, max(values) * 1.04
         if self.high == self.low:
             self.low, self.high = self.low - 0.5, self.high + 0.5
+        if margin:
+            self.low -= margin * (self.high - self.low)
 
     def place(self, value):
         value = math.log10(value) if self.log else value
@@ -36,8 +38,14 @@ class Axis:
             step = nice(self.high / 5)
             return [step * count for count in range(int(self.high / step) + 1)]
         decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-        ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
-        return [tick for tick in ticks if self.low - 1e-9 <= math.log10(tick) <= self.high + 1e-9]
+
+        def among(digits):
+            ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+            return [tick for tick in ticks if self.low - 1e-9 <= math.log10(tick) <= self.high + 1e-9]
+
+        # Where all lies close together, more of them, or there would be hardly one.
+        ticks = among((1, 2, 5))
+        return ticks if len(ticks) > 3 else among((1, 1.5, 2, 3, 4, 5, 6, 8))
 
 
 def nice(step):
@@ -71,7 +79,7 @@ def lines(title, x_label, y_label, series, log_x=False, log_y=False):
 
 def draw(x_label, y_label, series, colours, points, log_x, log_y):
     x_axis = Axis([x for x, _ in points], LEFT, WIDTH - RIGHT, log_x)
-    y_axis = Axis([y for _, y in points], HEIGHT - BOTTOM, TOP, log_y)
+    y_axis = Axis([y for _, y in points], HEIGHT - BOTTOM, TOP, log_y, margin=0.06 if log_y else 0)
     for tick in y_axis.ticks():
         y = y_axis.place(tick)
         yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'

@@ -90,10 +90,10 @@ class Results:
         return sorted(ones[round_] / others[round_] for round_ in ones.keys() & others.keys() if others[round_] > 0)
 
 
-def with_range(ratios):
+def with_range(ratios, digits=2):
     if not ratios:
         return "–"
-    median = f"{statistics.median(ratios):.2f}"
+    median = f"{statistics.median(ratios):.{digits}f}"
     return f"{median} ({ratios[0]:.2f}–{ratios[-1]:.2f})" if len(ratios) > 1 else median
 
 
@@ -131,7 +131,7 @@ def peers_tables(results, verdicts):
                 verdicts.append(met)
                 ratios = [results.ratios(figure.field, (run, peer), (run, "wsrv")) for peer in others]
                 ours = "–" if median is None else figure.write(median)
-                row = [f"{run.label()}: {figure.name}", ours, with_range(beside), cell, *map(with_range, ratios)]
+                row = [f"{run.label()}: {figure.name}", ours, with_range(beside, 3), cell, *map(with_range, ratios)]
                 yield table_row(row)
 
 
@@ -159,7 +159,7 @@ def itself_table(results, verdicts):
             cell, met = judged(target, statistics.median(ours) if ours else None)
             verdicts.append(met)
             values = ["–" if median is None else figure.write(median) for median in medians]
-            cells = [f"{run.label()}: {figure.name}", *values, with_range(ours), cell]
+            cells = [f"{run.label()}: {figure.name}", *values, with_range(ours, 3), cell]
             yield table_row([*cells, *(with_range(ratios[peer]) for peer in others)])
 
 
