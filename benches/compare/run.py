@@ -3,7 +3,7 @@
 
   benches/compare/run.py                builds all, measures, writes to docs/bench
   benches/compare/run.py --resume       goes on with a run that was interrupted
-  benches/compare/run.py --quick        some minutes, to see that it works; writes to target/bench-quick
+  benches/compare/run.py --quick        a minute or two, to see that it works; writes to target/bench-quick
   benches/compare/run.py --report FILE  the tables and the plots again, from the lines of an earlier run
 
 What the figures mean is told in benches/compare/README.md; what is measured, in rows.py.
@@ -273,7 +273,7 @@ def main():
     present = build()
     settings.rounds = settings.rounds or (1 if settings.quick else 7)
     settings.ms = settings.ms or (200 if settings.quick else 700)
-    cores = settings.cores or sorted(os.sched_getaffinity(0))
+    cores = list(dict.fromkeys(settings.cores or sorted(os.sched_getaffinity(0))))
     if len(cores) < 2:
         sys.exit("two cores are needed, one for the server and one for the load")
     settings.cores, settings.spare = cores[:2], cores[2:]
