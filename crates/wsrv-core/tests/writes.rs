@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::yield_now;
+use tokio::time::sleep;
 use wsrv_core::Driver;
 use wsrv_core::lines::{LineConnection, Lines};
 
@@ -175,11 +176,14 @@ async fn a_lone_push_over_tcp_has_left_when_the_call_returns() {
     for _ in 0..ROUNDS {
         handler.conn().try_send("push").unwrap();
         assert_eq!(read(&mut peer), "push\n");
+        // Lone is what nothing was sent shortly before.
+        sleep(Duration::from_millis(2)).await;
         handler.room.send("to all");
         assert_eq!(read(&mut peer), "to all\n");
+        sleep(Duration::from_millis(2)).await;
         handler.conn().send("push").await.unwrap();
         assert_eq!(read(&mut peer), "push\n");
-        yield_now().await;
+        sleep(Duration::from_millis(2)).await;
     }
 }
 
