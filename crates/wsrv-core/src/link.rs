@@ -131,7 +131,11 @@ impl<W: Wire> Shared<W> {
         if outbox.cork_is_full() || outbox.is_crowded() {
             self.attention.store(true, Ordering::Release);
         }
-        if now {
+        if now && outbox.joins_a_flood() {
+            if !std::mem::replace(&mut outbox.driver_writes, true) {
+                outbox.wake_driver();
+            }
+        } else if now {
             self.flush(outbox);
         } else if batch.is_some() && outbox.dirty != batch {
             outbox.dirty = batch;

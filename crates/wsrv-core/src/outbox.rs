@@ -8,13 +8,17 @@ use crate::stream::Stream;
 use crate::{ClosedBy, Limits, Transmit, Wire};
 use bytes::BytesMut;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// A connection's turn does not collect more than this before it writes.
 const CORK: usize = 64 * 1024;
 /// Messages that senders who would wait may send to a connection in its turn, before other connections get theirs.
 const SENDS: u16 = 256;
+
+/// Microseconds between two sends from outside any turn below which they are no lone ones.
+const FLOOD: u32 = 100;
 
 /// Someone asked for the end of the connection.
 #[derive(Debug)]
@@ -106,7 +110,13 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) driver_wants_empty: bool,
     /// Something was written since the ticker came by.
     progressed: bool,
+    /// What senders that wait for room may still send in this turn.
     sends_left: u16,
+    /// When somebody outside any turn last sent something, in microseconds. It wraps around, and then a lone send may
+    /// have to wait for the driver.
+    pushed: u32,
+    /// The driver was woken to write what was pushed.
+    pub(crate) driver_writes: bool,
     pub(crate) life: Life,
 }
 
@@ -162,6 +172,8 @@ impl<W: Wire> Outbox<W> {
             driver_wants_empty: false,
             progressed: false,
             sends_left: 0,
+            pushed: 0,
+            driver_writes: false,
             life: Life::default(),
         }
     }
@@ -301,6 +313,16 @@ impl<W: Wire> Outbox<W> {
     pub(crate) fn has_sent_enough(&mut self) -> bool {
         self.sends_left = self.sends_left.saturating_sub(1);
         self.sends_left == 0
+    }
+
+    /// Whether somebody outside any turn sends so soon after the last time that it pays to write both together. Then the
+    /// driver is woken, and all that is sent until it has its turn leaves in one write.
+    pub(crate) fn joins_a_flood(&mut self) -> bool {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        // Long after a connection's 0, or its first push would not be a lone one.
+        let now = 1_000_000_u32.wrapping_add(START.elapsed().as_micros() as u32);
+        let since = now.wrapping_sub(std::mem::replace(&mut self.pushed, now));
+        (self.driver_writes || since < FLOOD) && self.waker.is_some() && !self.cork_is_full()
     }
 
     /// Whether nothing waits to be written, or something of it was since the last time this was asked.

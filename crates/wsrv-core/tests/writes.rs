@@ -220,3 +220,29 @@ async fn a_flood_of_pushes_over_another_stream_is_one_write() {
     assert_eq!(read_all(&mut peer, lines.len()).await, lines);
     assert_eq!(writes.load(SeqCst), 2);
 }
+
+#[tokio::test]
+async fn a_flood_of_pushes_over_tcp_is_a_few_writes() {
+    let handler = Arc::new(Obedient::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let driver = Driver::tcp(listener.accept().await.unwrap().0, Lines::new(1024));
+    tokio::spawn(driver.run(handler.clone()));
+    while handler.room.is_empty() {
+        yield_now().await;
+    }
+    let lines = numbered("", 1000);
+    for line in lines.lines() {
+        handler.conn().try_send(line.to_owned()).unwrap();
+    }
+    // Before the driver had its turn: the first one, and perhaps some before which this thread was interrupted.
+    peer.set_nonblocking(true).unwrap();
+    let mut early = vec![0; lines.len()];
+    let early = peer.read(&mut early).unwrap();
+    assert!(early < lines.len() / 10, "{early} bytes of {}", lines.len());
+    yield_now().await;
+    peer.set_nonblocking(false).unwrap();
+    let mut rest = vec![0; lines.len() - early];
+    peer.read_exact(&mut rest).unwrap();
+    assert_eq!(String::from_utf8(rest).unwrap(), lines[early..]);
+}

@@ -424,6 +424,7 @@ impl<W: Wire> Shared<W> {
     fn uncork(&self, cx: &mut Context<'_>) -> bool {
         let mut outbox = self.lock();
         outbox.corked = false;
+        outbox.driver_writes = false;
         let _ = outbox.poll_flush(cx);
         let crowded = outbox.is_crowded();
         let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());
