@@ -32,7 +32,7 @@ pub fn answer_head(data: &[u8]) {
     for other in [as_asked, byte_by_byte] {
         let (other_end, other_left) = read(limits, &other);
         let bytes = |end: &Result<Option<AnswerHead>, HeadError>| {
-            end.as_ref().map(|head| head.as_ref().map(|head| head.as_bytes().to_vec())).map_err(|&error| error)
+            end.as_ref().map(|head| head.as_ref().map(|head| head.to_bytes())).map_err(|&error| error)
         };
         assert_eq!((bytes(&end), &left), (bytes(&other_end), &other_left), "the reads make a difference");
     }
@@ -41,7 +41,7 @@ pub fn answer_head(data: &[u8]) {
     match end {
         Ok(None) => assert!(rests.any(|rest| rest == left), "what is not whole is left as it is"),
         Ok(Some(head)) => {
-            let is_all = |rest: &[u8]| rest.strip_prefix(head.as_bytes()) == Some(&left[..]);
+            let is_all = |rest: &[u8]| rest.strip_prefix(&head.to_bytes()[..]) == Some(&left[..]);
             assert!(rests.any(is_all), "the head is what arrived, and what follows it is left as it is");
             check_head(limits, &head);
             check_verdict(&expected, &head, &key);
@@ -120,8 +120,8 @@ fn behind_interim_answers(stream: &[u8]) -> Vec<&[u8]> {
 
 /// What holds for a head by itself.
 fn check_head(limits: HeadLimits, head: &AnswerHead) {
-    let fields: Vec<(&str, &[u8])> = head.iter().collect();
-    let first = check_lines(limits, head.as_bytes(), &fields);
+    let (bytes, fields) = (head.to_bytes(), head.iter().collect::<Vec<(&str, &[u8])>>());
+    let first = check_lines(limits, &bytes, &fields);
     let version = if head.version() == Version::HTTP_11 { "HTTP/1.1" } else { "HTTP/1.0" };
     assert!(first.starts_with(format!("{version} {}", head.status().as_u16()).as_bytes()));
     assert!(!head.status().is_informational() || head.status().as_u16() == 101);
@@ -138,7 +138,8 @@ fn check_head(limits: HeadLimits, head: &AnswerHead) {
 fn check_verdict(expected: &Expected, head: &AnswerHead, key: &str) {
     let mut fields = vec![httparse::EMPTY_HEADER; head.iter().count()];
     let mut answer = httparse::Response::new(&mut fields);
-    answer.parse(head.as_bytes()).expect("httparse reads it, too");
+    let bytes = head.to_bytes();
+    answer.parse(&bytes).expect("httparse reads it, too");
     let (code, version) = (answer.code, answer.version);
     let values = |name: &str| -> Vec<String> {
         let named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
@@ -164,7 +165,7 @@ fn check_verdict(expected: &Expected, head: &AnswerHead, key: &str) {
         Err(error) => {
             assert!(!broken.is_empty(), "{error:?}, though no rule is broken");
             assert_eq!(error.refusal().is_some(), code != Some(101));
-            assert!(error.refusal().is_none_or(|refused| refused.as_bytes() == head.as_bytes()));
+            assert!(error.refusal().is_none_or(|refused| refused.to_bytes() == head.to_bytes()));
         }
     }
 }

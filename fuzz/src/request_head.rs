@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use http::{Uri, Version};
-use wsrv_rfc6455::handshake::{HeadError, HeadLimits, HeadReader, RequestHead};
+use wsrv_rfc6455::handshake::{HeadError, HeadLimits, HeadReader, RequestHead, SharedLines};
 
 use super::heads::{check_lines, fits, limits, max_size};
 use super::reads::Reads;
@@ -12,7 +12,8 @@ use super::reads::Reads;
 /// - The heads, the error and what is left behind them do not depend on the reads.
 /// - Heads and what is left are, put together, what arrived.
 /// - Each head keeps to the limits, and so does what waits for the rest of one. No limit is named that is not exceeded.
-/// - Each can be asked everything, and tells the same as its form in the types of the `http` crate.
+/// - Each can be asked everything, and tells the same as `httparse` and its form in the types of the `http` crate. It
+///   still does when it shares its lines.
 pub fn request_head(data: &[u8]) {
     let Some(reads) = Reads::parse(data) else { return };
     let limits = limits(reads.limits);
@@ -20,7 +21,7 @@ pub fn request_head(data: &[u8]) {
     let (heads, end) = read(limits, &at_once);
     for other in [as_asked, byte_by_byte] {
         let (other_heads, other_end) = read(limits, &other);
-        let bytes = |heads: &[RequestHead]| heads.iter().map(|head| head.as_bytes().to_vec()).collect::<Vec<_>>();
+        let bytes = |heads: &[RequestHead]| heads.iter().map(|head| head.to_bytes()).collect::<Vec<_>>();
         assert_eq!((bytes(&heads), &end), (bytes(&other_heads), &other_end), "the reads make a difference");
     }
 
@@ -28,7 +29,7 @@ pub fn request_head(data: &[u8]) {
     for head in &heads {
         // One empty line before a head is skipped.
         rest = rest.strip_prefix(b"\r\n").unwrap_or(rest);
-        rest = rest.strip_prefix(head.as_bytes()).expect("a head is what arrived");
+        rest = rest.strip_prefix(&head.to_bytes()[..]).expect("a head is what arrived");
         check(limits, head);
     }
     match end {
@@ -67,12 +68,20 @@ fn read(limits: HeadLimits, pieces: &[&[u8]]) -> (Vec<RequestHead>, Result<Vec<u
 
 /// What holds for one head by itself.
 fn check(limits: HeadLimits, head: &RequestHead) {
-    let fields: Vec<(&str, &[u8])> = head.iter().collect();
-    let first = check_lines(limits, head.as_bytes(), &fields);
+    let (bytes, fields) = (head.to_bytes(), head.iter().collect::<Vec<(&str, &[u8])>>());
+    let first = check_lines(limits, &bytes, &fields);
     let version = if head.version() == Version::HTTP_11 { "HTTP/1.1" } else { "HTTP/1.0" };
     assert_eq!(first, format!("{} {} {version}", head.method(), head.target()).as_bytes());
     for (name, value) in &fields {
         assert!(head.headers(&name.to_ascii_uppercase()).any(|other| other == *value));
+    }
+
+    check_parsed(head, &bytes, &fields);
+    let shared = SharedLines::new();
+    for _ in 0..2 {
+        let mut head = head.clone();
+        head.share(&shared);
+        assert_eq!(head.to_bytes(), bytes, "sharing changes nothing");
     }
 
     let parts = head.to_parts();
@@ -83,6 +92,20 @@ fn check(limits: HeadLimits, head: &RequestHead) {
     }
     check_target(head, &parts.uri);
     let _ = (format!("{head:?}"), head.is_upgrade(), head.header_str("host"));
+}
+
+/// Another parser takes it for the same.
+fn check_parsed(head: &RequestHead, bytes: &[u8], fields: &[(&str, &[u8])]) {
+    let mut headers = vec![httparse::EMPTY_HEADER; fields.len()];
+    let mut request = httparse::Request::new(&mut headers);
+    assert_eq!(request.parse(bytes), Ok(httparse::Status::Complete(bytes.len())));
+    let minor = if head.version() == Version::HTTP_11 { 1 } else { 0 };
+    assert_eq!(
+        (request.method, request.path, request.version),
+        (Some(head.method()), Some(head.target()), Some(minor))
+    );
+    let parsed = request.headers.iter().map(|field| (field.name, field.value.trim_ascii()));
+    assert!(parsed.eq(fields.iter().copied()));
 }
 
 fn check_target(head: &RequestHead, uri: &Uri) {

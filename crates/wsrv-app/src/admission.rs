@@ -7,14 +7,14 @@ use http::{Extensions, StatusCode};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout_at};
 use wsrv_core::{Accepted, Connections, Driver, Place};
 use wsrv_http::{Gate, Matched, Opening, Rejection};
 use wsrv_rfc6455::connection::WebSocket;
-use wsrv_rfc6455::handshake::{self, Offer, RequestHead};
+use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
 
 /// A request that may become a connection: everybody who has a say has agreed, and a place is taken.
 pub(crate) struct Admitted {
@@ -47,7 +47,9 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Rejection> {
     // The peer has done its part by now, so it is a gate that takes so long.
     let undecided = || Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide");
-    let decided = timeout_at(deadline, unpanicking(decide(host, request, peer, extensions))).await;
+    // Boxed: a future that is held by others, one in the other, gets larger with each of them.
+    let decide = Box::pin(decide(host, request, peer, extensions));
+    let decided = timeout_at(deadline, unpanicking(decide)).await;
     decided.unwrap_or_else(|_| Err(undecided()))
 }
 
@@ -78,16 +80,16 @@ async fn decide(
 }
 
 /// Whose code panics refuses; everybody else goes on.
-async fn unpanicking<T>(decide: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
-    let mut decide = pin!(decide);
-    poll_fn(|cx| {
+fn unpanicking<T>(
+    mut decide: Pin<Box<impl Future<Output = Result<T, Rejection>>>>,
+) -> impl Future<Output = Result<T, Rejection>> {
+    poll_fn(move |cx| {
         // What the panic left half done is its own.
         catch_unwind(AssertUnwindSafe(|| decide.as_mut().poll(cx))).unwrap_or_else(|_| {
             tracing::error!("a gate panicked");
             Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
         })
     })
-    .await
 }
 
 const SELECTED_IS_TOKEN: &str = "a selected subprotocol is a token";
@@ -116,9 +118,16 @@ impl Admitted {
     }
 
     /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
-    pub(crate) fn start(self, transport: Transport, received: BytesMut, connections: &Connections) {
+    pub(crate) fn start(
+        self,
+        transport: Transport,
+        received: BytesMut,
+        connections: &Connections,
+        shared_lines: &SharedLines,
+    ) {
         let Admitted { route, opening, subprotocol, place, addressed, .. } = self;
-        let (request, remote_addr, extensions, response_headers) = opening.into_parts();
+        let (mut request, remote_addr, extensions, response_headers) = opening.into_parts();
+        request.share(shared_lines);
         let wire = WebSocket::server(request).limits(route.message_limits).subprotocol(subprotocol.as_deref());
         let wire = wire.extensions(extensions).response_headers(response_headers);
         let driver = match transport {

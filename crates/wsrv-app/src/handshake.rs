@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use http::Extensions;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -22,7 +23,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Serves one accepted socket up to the point where somebody else takes over. Its place among the handshakes is free
 /// again then.
 pub(crate) async fn serve(stream: Accepted, peer: Option<SocketAddr>, host: Arc<Host>, place: Place) {
-    host.life.until_cut(take_in(stream, peer, &host)).await;
+    // Pinned here: given away, the future would lie in those that hold it several times.
+    host.life.until_cut(pin!(take_in(stream, peer, &host))).await;
     drop(place);
 }
 
@@ -49,13 +51,17 @@ async fn take_in(mut stream: Accepted, peer: Option<SocketAddr>, host: &Arc<Host
         Err(_) => return refuse(stream, peer, "", &Rejection::timeout()).await,
     };
     let method = request.method().to_owned();
-    if let Err(error) = check_http(&request) {
-        return refuse(stream, peer, &method, &error.into()).await;
-    }
-    #[cfg(feature = "http")]
-    if let Some(fallback) = host.fallback.as_ref().filter(|_| !request.is_upgrade()) {
-        let stream = crate::replay::Replay::new(&request, received, stream);
-        return crate::keep_alive::serve(stream, peer, host, fallback).await;
+    if !request.is_upgrade() {
+        // An upgrade is checked for more than this.
+        if let Err(error) = check_http(&request) {
+            return refuse(stream, peer, &method, &error.into()).await;
+        }
+        #[cfg(feature = "http")]
+        if let Some(fallback) = &host.fallback {
+            let stream = crate::replay::Replay::new(&request, received, stream);
+            // Boxed: what not every connection needs is not to make all of them larger.
+            return Box::pin(crate::keep_alive::serve(stream, peer, host, fallback)).await;
+        }
     }
     let admitted = match admit(host, request, peer, Extensions::new(), deadline).await {
         Ok(admitted) => admitted,
@@ -100,11 +106,20 @@ pub(crate) fn log_refusal(peer: Option<SocketAddr>, rejection: &Rejection) {
 }
 
 /// Answers a request with this method, and sees to it that the answer arrives.
-async fn refuse(mut stream: Accepted, peer: Option<SocketAddr>, method: &str, rejection: &Rejection) {
+fn refuse(
+    mut stream: Accepted,
+    peer: Option<SocketAddr>,
+    method: &str,
+    rejection: &Rejection,
+) -> impl Future<Output = ()> {
     log_refusal(peer, rejection);
-    if matches!(timeout(LINGER, stream.write_all(&rejection.encode(method))).await, Ok(Ok(()))) {
-        linger(stream).await;
-    }
+    let answer = rejection.encode(method);
+    // Boxed, too.
+    Box::pin(async move {
+        if matches!(timeout(LINGER, stream.write_all(&answer)).await, Ok(Ok(()))) {
+            linger(stream).await;
+        }
+    })
 }
 
 /// Ends our half of the stream and reads on for a moment without looking.

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use wsrv_core::{NoPlace, Place, Places};
 use wsrv_http::{Gates, Rejection, Router};
+use wsrv_rfc6455::handshake::SharedLines;
 
 /// Sockets that are told at the same time that there is no place for them; any more are closed without a word.
 const MAX_FAREWELLS: usize = 1_024;
@@ -22,7 +23,9 @@ pub(crate) struct Host {
     pub(crate) fallback: Option<crate::fallback::Fallback>,
     pub(crate) settings: Settings,
     pub(crate) life: Arc<Life>,
-    farewells: Places,
+    pub(crate) farewells: Places,
+    /// What requests have alike, kept once.
+    pub(crate) shared_lines: SharedLines,
     /// Somebody was told that addresses are missing.
     #[cfg(feature = "http")]
     unaddressed: std::sync::Once,
@@ -40,6 +43,7 @@ impl Host {
             settings,
             life: Arc::new(life),
             farewells,
+            shared_lines: SharedLines::new(),
             #[cfg(feature = "http")]
             unaddressed: std::sync::Once::new(),
         }
@@ -82,6 +86,6 @@ impl Host {
 
     /// Begins the connection, unless everything is being cut.
     pub(crate) fn start(&self, admitted: Admitted, transport: Transport, received: BytesMut) {
-        self.life.begin(|connections| admitted.start(transport, received, connections));
+        self.life.begin(|connections| admitted.start(transport, received, connections, &self.shared_lines));
     }
 }

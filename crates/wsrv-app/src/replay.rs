@@ -16,8 +16,7 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(head: &RequestHead, received: BytesMut, stream: Accepted) -> Self {
-        let mut prefix = BytesMut::with_capacity(head.as_bytes().len() + received.len());
-        prefix.extend_from_slice(head.as_bytes());
+        let mut prefix = BytesMut::from(&head.to_bytes()[..]);
         prefix.extend_from_slice(&received);
         Replay { prefix, stream }
     }

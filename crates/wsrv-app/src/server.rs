@@ -105,7 +105,10 @@ impl Server {
             () = stop => host.life.stop(Reason::GoingAway),
             () = host.life.stopping() => {}
         }
-        let accepted = async { while accepting.join_next().await.is_some() {} };
+        let accepted = async {
+            while accepting.join_next().await.is_some() {}
+            host.farewells.empty().await;
+        };
         host.life.finish(accepted, host.settings.shutdown_timeout, hurry).await
     }
 }
@@ -113,21 +116,17 @@ impl Server {
 /// Accepts until the server stops, and then waits for the requests that have come.
 async fn accept(listener: Listener, host: Arc<Host>) {
     let mut stopping = pin!(host.life.stopping());
-    let mut requests = JoinSet::new();
     loop {
         tokio::select! {
             (stream, peer) = listener.accept() => match host.begin_handshake(peer) {
-                Ok(place) => drop(requests.spawn(handshake::serve(stream, peer, host.clone(), place))),
+                Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, host.clone(), place))),
                 Err(rejection) => if let Some(place) = host.begin_farewell() {
-                    requests.spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
+                    tokio::spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
                 },
             },
-            Some(_) = requests.join_next() => {}
-            () = &mut stopping => break,
+            () = &mut stopping => return,
         }
     }
-    drop(listener);
-    while requests.join_next().await.is_some() {}
 }
 
 /// Stops a [`Server`] from elsewhere. Clones are handles of the same server.

@@ -1,6 +1,7 @@
 //! How many may be there at once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,8 +104,9 @@ impl Places {
         if taken.max_total.is_some_and(|max| taken.total >= max) {
             return Err(NoPlace::Total);
         }
-        let of_address = addr.and_then(|addr| taken.by_site.get(&addr.into()).copied()).unwrap_or(0);
-        if addr.is_some() && taken.max_per_address.is_some_and(|max| of_address >= max) {
+        if let (Some(max), Some(addr)) = (taken.max_per_address, addr)
+            && taken.by_site.get(&addr.into()).copied().unwrap_or(0) >= max
+        {
             return Err(NoPlace::Address);
         }
         Ok(self.occupy(taken, addr))
@@ -172,11 +174,11 @@ impl Drop for Place {
         let mut taken = self.places.lock();
         taken.total -= 1;
         if let Some(site) = self.site
-            && let Some(count) = taken.by_site.get_mut(&site)
+            && let Entry::Occupied(mut count) = taken.by_site.entry(site)
         {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_site.remove(&site);
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
         let emptied = taken.total == 0;

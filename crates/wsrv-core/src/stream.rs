@@ -44,6 +44,14 @@ impl Stream {
         }
     }
 
+    /// The address of the peer, if this is a socket that knows it.
+    pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(tcp) => tcp.peer_addr().ok(),
+            Stream::Other(_) | Stream::Gone => None,
+        }
+    }
+
     /// Writes without a task to wake. `None`: this stream is written in its driver's turn only.
     pub(crate) fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         match self {

@@ -75,8 +75,8 @@ impl<T> Router<T> {
     /// The route of a request. `None`: there is none, or a parameter is not UTF-8 once it is decoded.
     pub fn find(&self, request: &RequestHead) -> Option<Matched<'_, T>> {
         // A port in the request does not matter, one in a route would.
-        let host = request.host().and_then(split_host).and_then(|(host, _)| normal_host(host));
-        let host = host.and_then(|host| self.hosts.get(&host));
+        let host = || self.hosts.get(&request.host().and_then(split_host).and_then(|(host, _)| normal_host(host))?);
+        let host = if self.hosts.is_empty() { None } else { host() };
         let routes = [host, Some(&self.any_host)];
         let found = routes.into_iter().flatten().find_map(|routes| routes.at(request.path()).ok())?;
         let params = found

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use wsrv_core::{Closed, Driver, Error, Group, Handler, Limits, Membership};
 use wsrv_rfc6455::Message;
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
-use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, SharedLines};
 
 /// A peer that sends the same bytes again and again, and takes everything.
 struct Peer {
@@ -314,4 +314,33 @@ fn a_large_message_is_echoed_with_less_than_one_copy_and_an_idle_connection_keep
     // In one piece, with its header, and not once for each piece that arrived.
     let writes = calls.writes.load(Relaxed);
     assert!(writes <= 2, "{writes} writes");
+}
+
+#[test]
+fn heads_of_one_kind_of_browser_hold_little_but_what_is_their_own() {
+    const HEADS: usize = 100;
+    let shared = SharedLines::new();
+    let mut heads = Vec::with_capacity(HEADS);
+    let allocated = measure(|| {
+        for n in 0..HEADS {
+            let own = format!("Cookie: session={n:032}\r\nSec-WebSocket-Key: {n:022}==\r\n");
+            let request = format!(
+                "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
+                 Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, \
+                 like Gecko) Chrome/140.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: http://server.example.com\
+                 \r\nSec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: \
+                 en-US,en;q=0.9\r\n{own}Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+            );
+            let head = HeadReader::new(HeadLimits::default()).read(&mut BytesMut::from(&request[..]));
+            let mut head = head.unwrap().unwrap();
+            head.share(&shared);
+            heads.push(head);
+        }
+    });
+    let own =
+        "GET /chat HTTP/1.1\r\n".len() + "Cookie: session=\r\n".len() + 32 + "Sec-WebSocket-Key: ==\r\n".len() + 22;
+    let common_once = 600;
+    let most = (HEADS * own + common_once) as i64;
+    assert!(allocated.bytes_current <= most, "{} bytes, {most} allowed", allocated.bytes_current);
+    assert!(allocated.count_current <= HEADS as i64 + 2, "{} allocations", allocated.count_current);
 }

@@ -333,7 +333,7 @@ mod answers {
                 found = reader.read(&mut buffer)?;
             }
         }
-        Ok(found.map(|head| (head.as_bytes().to_vec(), buffer.to_vec())))
+        Ok(found.map(|head| (head.to_bytes(), buffer.to_vec())))
     }
 
     proptest! {

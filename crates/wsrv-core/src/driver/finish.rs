@@ -2,6 +2,7 @@
 
 use super::End;
 use super::reader::Reader;
+use crate::stream::Stream;
 use crate::{Closed, ClosedBy, Transmit, Wire};
 use std::future::poll_fn;
 use std::io;
@@ -18,8 +19,10 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: Box<End<W>>) -> 
     let deadline = Instant::now() + reader.shared.lock().limits.close_timeout;
     let in_time = timeout_at(deadline, say_goodbye(&mut reader, end)).await;
     closed.clean = in_time.unwrap_or(false);
-    // After a cut there is nothing to wait for; noticed in there.
-    if !reader.notice_cut() {
+    // After a cut there is nothing to wait for; noticed in there. Nor is there where the peer's half has ended or the
+    // socket failed: nothing is left unread, and a TCP stream ends with its socket.
+    let is_over = closed.by == ClosedBy::Lost && matches!(reader.shared.lock().stream, Stream::Tcp(_));
+    if !reader.notice_cut() && !is_over {
         let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
     }
     tracing::debug!(connection = %reader.shared.id(), %closed, clean = closed.clean, "connection closed");
@@ -53,11 +56,10 @@ async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: Box<End<W>>) -> bool 
 }
 
 async fn drained<W: Wire>(reader: &mut Reader<W>) {
-    // The outbox is written when this turn ends; only then does its emptiness tell anything.
-    let mut first = true;
+    // What there is, is written when this turn ends.
     poll_fn(|_| {
         let mut outbox = reader.shared.lock();
-        if !std::mem::take(&mut first) && outbox.is_empty() {
+        if outbox.is_empty() {
             return Poll::Ready(());
         }
         outbox.driver_wants_empty = true;

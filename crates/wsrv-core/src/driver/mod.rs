@@ -47,7 +47,8 @@ pub struct Driver<W: Wire> {
     stream: Stream,
     wire: W,
     received: BytesMut,
-    remote_addr: Option<SocketAddr>,
+    /// `None`: the socket is to be asked.
+    remote_addr: Option<Option<SocketAddr>>,
     local: Option<Local>,
     limits: Option<Arc<Limits>>,
     connections: Option<Connections>,
@@ -60,8 +61,7 @@ impl<W: Wire> Driver<W> {
     pub fn tcp(stream: TcpStream, wire: W) -> Self {
         // Fails only if the peer is gone already, which the first read or write will tell.
         let _ = stream.set_nodelay(true);
-        let remote_addr = stream.peer_addr().ok();
-        Driver::new(Stream::Tcp(stream), wire).remote_addr(remote_addr)
+        Driver::new(Stream::Tcp(stream), wire)
     }
 
     /// A connection over any other stream.
@@ -99,7 +99,7 @@ impl<W: Wire> Driver<W> {
     /// The peer's address, if it is not the socket's: the one a trusted proxy tells. IPv4 addresses in IPv6 clothes
     /// are undressed.
     pub fn remote_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
-        self.remote_addr = addr.into().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+        self.remote_addr = Some(addr.into());
         self
     }
 
@@ -145,9 +145,11 @@ impl<W: Wire> Driver<W> {
     fn begin(self) -> Begun<W> {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
-        let shared = Shared::<W>::new(self.stream, sender, context, (self.local, self.remote_addr), limits);
+        let remote_addr = self.remote_addr.unwrap_or_else(|| self.stream.remote_addr());
+        let remote_addr = remote_addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+        let shared = Shared::<W>::new(self.stream, sender, context, (self.local, remote_addr), limits);
         let place = self.place.or_else(|| {
-            let addr = self.remote_addr.map(|addr| addr.ip());
+            let addr = remote_addr.map(|addr| addr.ip());
             self.connections.as_ref().map(|connections| connections.places().take_anyway(addr))
         });
         let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
@@ -174,7 +176,7 @@ struct Counted {
 
 impl<W: Wire> std::fmt::Debug for Driver<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("remote_addr", &self.remote_addr).finish_non_exhaustive()
+        f.debug_struct("Driver").field("remote_addr", &self.remote_addr.flatten()).finish_non_exhaustive()
     }
 }
 

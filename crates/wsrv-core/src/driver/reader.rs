@@ -455,6 +455,9 @@ impl<W: Wire> Reader<W> {
 
 impl<W: Wire> Drop for Reader<W> {
     fn drop(&mut self) {
+        if self.borrowed {
+            buffers::give_read(std::mem::take(&mut self.buffer));
+        }
         let mut outbox = self.shared.lock();
         outbox.fail();
         outbox.waker = None;

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Version};
 
-use super::lines::{HeaderLines, because, look_ups, version_of};
+use super::lines::{HeaderLines, look_ups};
 use super::reader::{HeadError, HeadLimits, Scanner};
 
 /// The head of a server's answer.
@@ -19,19 +19,14 @@ pub struct AnswerHead {
 }
 
 impl AnswerHead {
-    /// Parses a head whose extent and number of header lines are known.
-    fn parse(raw: &[u8], lines: usize) -> Result<Self, HeadError> {
-        let mut headers = vec![httparse::EMPTY_HEADER; lines];
-        let mut answer = httparse::Response::new(&mut headers);
-        let parsed = answer.parse(raw).map_err(|error| because(error, HeadError::MalformedStatusLine))?;
-        let (httparse::Status::Complete(_), Some(code), Some(version)) = (parsed, answer.code, answer.version) else {
-            return Err(HeadError::MalformedStatusLine);
-        };
-        Ok(Self {
-            status: StatusCode::from_u16(code).map_err(|_| HeadError::MalformedStatusLine)?,
-            version: version_of(version),
-            lines: HeaderLines::new(raw, answer.headers)?,
-        })
+    /// Takes over a head that was found to be good, with the places where the lines behind the first begin.
+    fn parse(raw: &[u8], starts: &[usize]) -> Result<Self, HeadError> {
+        let lines = HeaderLines::new(raw, starts);
+        // A reason need not be ASCII, so only what is before it is text.
+        let mut words = raw.split(|&byte| matches!(byte, b' ' | b'\r'));
+        let version = if words.next() == Some(b"HTTP/1.0") { Version::HTTP_10 } else { Version::HTTP_11 };
+        let status = words.next().and_then(|code| StatusCode::from_bytes(code).ok());
+        Ok(Self { status: status.ok_or(HeadError::MalformedStatusLine)?, version, lines })
     }
 
     /// The status; 101 if the server agrees.

@@ -5,46 +5,41 @@ use std::ops::Range;
 
 use http::{Method, Uri, Version, request};
 
-use super::lines::{HeaderLines, because, look_ups, position, version_of};
+use super::lines::{HeaderLines, look_ups};
 use super::reader::HeadError;
+use super::shared_lines::SharedLines;
 use super::tokens;
 
 /// The head of a request: what a client said before it became a connection.
 ///
-/// It is made to be kept as long as the connection: the bytes as they came, and an index of two bytes per header
-/// line. [`to_parts`](Self::to_parts) unfolds it into the types of the `http` crate, which take several times the
-/// memory.
+/// It is made to be kept as long as the connection: the bytes as they came, of which it can [`share`](Self::share) those
+/// that other requests have alike. [`to_parts`](Self::to_parts) unfolds it into the types of the `http` crate, which
+/// take several times the memory.
 ///
 /// `Debug` shows neither the query nor the values of headers that may hold secrets.
 #[derive(Clone)]
 pub struct RequestHead {
     lines: HeaderLines,
-    method: Method,
+    /// Where the target lies in the first line.
     target: Range<u16>,
     version: Version,
 }
 
 impl RequestHead {
-    /// Parses a head whose extent and number of header lines are known.
-    pub(super) fn parse(raw: &[u8], lines: usize) -> Result<Self, HeadError> {
-        let mut headers = vec![httparse::EMPTY_HEADER; lines];
-        let mut request = httparse::Request::new(&mut headers);
-        let parsed = request.parse(raw).map_err(|error| because(error, HeadError::MalformedRequestLine))?;
-        let (httparse::Status::Complete(_), Some(method), Some(target), Some(version)) =
-            (parsed, request.method, request.path, request.version)
-        else {
+    /// Takes over a head that was found to be good, with the places where the lines behind the first begin.
+    pub(super) fn parse(raw: &[u8], starts: &[usize]) -> Result<Self, HeadError> {
+        let lines = HeaderLines::new(raw, starts);
+        let mut words = lines.first().split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next()) else {
             return Err(HeadError::MalformedRequestLine);
         };
         // Checked here, so that `to_parts` need not fail.
-        if target.parse::<Uri>().is_err() {
-            return Err(HeadError::MalformedTarget);
-        }
-        Ok(Self {
-            method: Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::MalformedRequestLine)?,
-            target: position(raw, target.as_bytes())?,
-            version: version_of(version),
-            lines: HeaderLines::new(raw, request.headers)?,
-        })
+        Method::from_bytes(method).map_err(|_| HeadError::MalformedRequestLine)?;
+        Uri::try_from(target).map_err(|_| HeadError::MalformedTarget)?;
+        let end = method.len() + 1 + target.len();
+        let end = u16::try_from(end).map_err(|_| HeadError::TooLarge)?;
+        let version = if version == b"HTTP/1.0" { Version::HTTP_10 } else { Version::HTTP_11 };
+        Ok(Self { target: end - target.len() as u16..end, version, lines })
     }
 
     /// The same head, said in this version.
@@ -55,12 +50,13 @@ impl RequestHead {
 
     /// The method, such as `GET`. Methods are case-sensitive.
     pub fn method(&self) -> &str {
-        self.method.as_str()
+        let end = usize::from(self.target.start).saturating_sub(1);
+        self.lines.first_text(0..end)
     }
 
     /// The request target as it came: `/path?query`, or a whole URI.
     pub fn target(&self) -> &str {
-        self.lines.text(&self.target)
+        self.lines.first_text(usize::from(self.target.start)..usize::from(self.target.end))
     }
 
     /// The target's path without the query, percent-encoded as it came.
@@ -102,11 +98,17 @@ impl RequestHead {
         tokens::has_element(self.headers("upgrade"), "websocket")
     }
 
+    /// Keeps only once what this request and others that share with `known` have alike, word for word: a browser's name,
+    /// what it accepts, the host and the like. Nothing else changes.
+    pub fn share(&mut self, known: &SharedLines) {
+        self.lines.share(known);
+    }
+
     /// The head in the types of the `http` crate, freshly made.
     pub fn to_parts(&self) -> request::Parts {
         let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = self.method.clone();
-        // `parse` has seen that it is a URI.
+        // `parse` has seen that it is a method and a URI.
+        parts.method = Method::from_bytes(self.method().as_bytes()).unwrap_or_default();
         parts.uri = self.target().parse().unwrap_or_default();
         parts.version = self.version;
         parts.headers = self.lines.to_map();
@@ -116,6 +118,9 @@ impl RequestHead {
     /// The authority, if the target is a whole URI, and what follows it.
     fn split_target(&self) -> (Option<&str>, &str) {
         let target = self.target();
+        if target.starts_with('/') {
+            return (None, target);
+        }
         match target.split_once("://") {
             Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => {
                 let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -129,7 +134,7 @@ impl RequestHead {
 impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
-            .field("method", &self.method)
+            .field("method", &self.method())
             .field("path", &self.path())
             .field("query", &self.query().map(|_| format_args!("(hidden)")))
             .field("version", &self.version)

@@ -1,64 +1,94 @@
-//! Header lines, kept as they came.
+//! Header lines, kept as they came, and only once where many have them alike.
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::reader::HeadError;
+use super::shared_lines::SharedLines;
 
-/// A head's bytes and where its header lines begin in them.
+/// The lines of a head, in their order.
+///
+/// A browser sends most lines word for word as all others of its kind do, and heads are kept as long as their
+/// connections. So these lines lie in a part of their own, which can be shared.
+///
+/// Each line is kept behind its length, in two bytes, and without its end.
 ///
 /// `Debug` shows no values of headers that may hold secrets.
 #[derive(Clone)]
 pub(super) struct HeaderLines {
-    raw: Bytes,
-    /// Two bytes a line: heads are kept as long as their connections.
-    starts: Box<[u16]>,
+    /// The header lines that are common, and an empty one in the place of each other.
+    common: Arc<[u8]>,
+    /// The head's first line, and the header lines that are not common.
+    own: Box<[u8]>,
 }
 
 impl HeaderLines {
-    /// Keeps a copy of the head `raw`, of which these are the header lines.
-    pub(super) fn new(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<Self, HeadError> {
-        let starts = fields.iter().map(|field| Ok(position(raw, field.name.as_bytes())?.start));
-        let starts = starts.collect::<Result<_, HeadError>>()?;
-        Ok(Self { raw: Bytes::copy_from_slice(raw), starts })
+    /// Keeps a copy of the head `raw`. The lines behind the first begin at `starts`; the last of them is the empty one.
+    ///
+    /// A head is never so large that a line's length takes more than two bytes.
+    pub(super) fn new(raw: &[u8], starts: &[usize]) -> Self {
+        let lines = || {
+            let begins = std::iter::once(0).chain(starts.iter().copied());
+            // Between two lines is the end of the first.
+            begins.zip(starts).map(|(begin, next)| raw.get(begin..next.saturating_sub(2)).unwrap_or_default())
+        };
+        let mut own = Vec::with_capacity(raw.len());
+        let mut common = Vec::with_capacity(raw.len());
+        for (index, line) in lines().enumerate() {
+            let is_common = index > 0 && is_common(line);
+            put(line, if is_common { &mut common } else { &mut own });
+            if index > 0 && !is_common {
+                put(b"", &mut common);
+            }
+        }
+        Self { common: common.into(), own: own.into() }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.raw
+    pub(super) fn share(&mut self, known: &SharedLines) {
+        known.share(&mut self.common);
+    }
+
+    /// The head's first line.
+    pub(super) fn first(&self) -> &[u8] {
+        Lines(&self.own).next().unwrap_or_default()
+    }
+
+    /// A part of the first line that is text.
+    pub(super) fn first_text(&self, part: Range<usize>) -> &str {
+        self.first().get(part).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+    }
+
+    /// The header lines as they came, without their ends.
+    fn whole(&self) -> impl Iterator<Item = &[u8]> {
+        let mut own = Lines(&self.own).skip(1);
+        Lines(&self.common).map(move |line| if line.is_empty() { own.next().unwrap_or_default() } else { line })
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.common.len() + self.own.len() + 2);
+        for line in Lines(&self.own).take(1).chain(self.whole()).chain([&b""[..]]) {
+            bytes.extend_from_slice(line);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes
     }
 
     /// The values of all lines of this name, upper or lower case.
     pub(super) fn named<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        // Only the line that is wanted is cut.
-        self.starts.iter().enumerate().filter_map(move |(index, &start)| {
-            let line = self.raw.get(usize::from(start)..)?;
-            let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
-            is_it.then(|| self.line(index).1)
-        })
+        self.whole().filter_map(move |line| value_of(line, name))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        (0..self.starts.len()).map(|index| {
-            let (name, value) = self.line(index);
-            (std::str::from_utf8(name).unwrap_or_default(), value)
+        self.whole().map(|line| {
+            let (name, value) = line.split_at(colon(line));
+            (std::str::from_utf8(name).unwrap_or_default(), value.get(1..).unwrap_or_default().trim_ascii())
         })
     }
 
-    /// The name and the value of a line, without the blanks around it.
-    fn line(&self, index: usize) -> (&[u8], &[u8]) {
-        let start = self.starts.get(index).map_or(0, |&start| usize::from(start));
-        // Behind the last line comes the empty one.
-        let end = self.starts.get(index + 1).map_or(self.raw.len().saturating_sub(2), |&next| usize::from(next));
-        let line = self.raw.get(start..end).unwrap_or_default();
-        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
-        (&line[..colon], line.get(colon + 1..).unwrap_or_default().trim_ascii())
-    }
-
     pub(super) fn to_map(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.starts.len());
+        let mut headers = HeaderMap::with_capacity(self.whole().count());
         for (name, value) in self.iter() {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
@@ -66,37 +96,84 @@ impl HeaderLines {
         }
         headers
     }
+}
 
-    fn bytes(&self, range: &Range<u16>) -> &[u8] {
-        self.raw.get(usize::from(range.start)..usize::from(range.end)).unwrap_or_default()
-    }
+/// Lines, each behind its length.
+struct Lines<'h>(&'h [u8]);
 
-    pub(super) fn text(&self, range: &Range<u16>) -> &str {
-        std::str::from_utf8(self.bytes(range)).unwrap_or_default()
+impl<'h> Iterator for Lines<'h> {
+    type Item = &'h [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'h [u8]> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (line, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        self.0 = rest;
+        Some(line)
     }
+}
+
+fn put(line: &[u8], lines: &mut Vec<u8>) {
+    lines.extend_from_slice(&(line.len() as u16).to_le_bytes());
+    lines.extend_from_slice(line);
+}
+
+/// Where the name ends.
+fn colon(line: &[u8]) -> usize {
+    line.iter().position(|&byte| byte == b':').unwrap_or(line.len())
+}
+
+/// The value of a line of this name, upper or lower case, without the blanks around it.
+#[inline]
+fn value_of<'h>(line: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    // Most lines are told apart by this byte.
+    if line.get(name.len()) != Some(&b':') {
+        return None;
+    }
+    let (found, value) = line.split_at(name.len());
+    found.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
+}
+
+/// Whether the line's value depends on the program and the page, and hardly ever on who uses them: it holds no secret, and
+/// many connections have it alike.
+fn is_common(line: &[u8]) -> bool {
+    // By the first letter, so that little is compared.
+    let names: &[&str] = match line.first().map(u8::to_ascii_lowercase) {
+        Some(b'a') => &["accept", "accept-encoding", "accept-language"],
+        Some(b'c') => &["cache-control", "connection", "content-length"],
+        Some(b'd') => &["dnt"],
+        Some(b'h') => &["host"],
+        Some(b'o') => &["origin"],
+        Some(b'p') => &["pragma"],
+        Some(b's') => &[
+            "sec-ch-ua",
+            "sec-ch-ua-mobile",
+            "sec-ch-ua-platform",
+            "sec-fetch-dest",
+            "sec-fetch-mode",
+            "sec-fetch-site",
+            "sec-gpc",
+            "sec-websocket-extensions",
+            "sec-websocket-version",
+        ],
+        Some(b'u') => &["upgrade", "user-agent"],
+        _ => &[],
+    };
+    names.iter().any(|name| value_of(line, name).is_some())
 }
 
 /// The header lines, with the values of those that are known to hold no secret.
 impl fmt::Debug for HeaderLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: [&str; 10] = [
-            "accept-encoding",
-            "accept-language",
-            "connection",
-            "content-length",
-            "host",
-            "origin",
-            "sec-websocket-extensions",
-            "sec-websocket-version",
-            "upgrade",
-            "user-agent",
-        ];
         let mut map = f.debug_map();
-        for (name, value) in self.iter() {
-            if SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown)) {
-                map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
+        for line in self.whole() {
+            let (name, value) = line.split_at(colon(line));
+            let name = name.escape_ascii();
+            if is_common(line) {
+                let value = value.get(1..).unwrap_or_default().trim_ascii();
+                map.entry(&format_args!("\"{name}\""), &format_args!("\"{}\"", value.escape_ascii()));
             } else {
-                map.entry(&name, &format_args!("(hidden)"));
+                map.entry(&format_args!("\"{name}\""), &format_args!("(hidden)"));
             }
         }
         map.finish()
@@ -106,9 +183,9 @@ impl fmt::Debug for HeaderLines {
 /// What can be asked of every head that keeps its [`HeaderLines`] as `lines`: methods for its `impl`.
 macro_rules! look_ups {
     () => {
-        /// The head as it came, up to and including the empty line that ends it.
-        pub fn as_bytes(&self) -> &[u8] {
-            self.lines.as_bytes()
+        /// The head as it came, up to and including the empty line that ends it, freshly put together.
+        pub fn to_bytes(&self) -> Vec<u8> {
+            self.lines.to_bytes()
         }
 
         /// The value of the first header line of this name, upper or lower case.
@@ -140,31 +217,3 @@ macro_rules! look_ups {
     };
 }
 pub(super) use look_ups;
-
-/// What the parser's error means in a head whose first line is `malformed` if nothing else is.
-pub(super) fn because(error: httparse::Error, malformed: HeadError) -> HeadError {
-    match error {
-        httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::MalformedHeader,
-        httparse::Error::NewLine => HeadError::MalformedLineEnd,
-        httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
-        httparse::Error::Version => HeadError::UnsupportedVersion,
-        _ => malformed,
-    }
-}
-
-/// HTTP/1.0 or HTTP/1.1, from the number after the point.
-pub(super) fn version_of(minor: u8) -> Version {
-    if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
-}
-
-/// Where `part`, a piece of `whole`, lies in it.
-pub(super) fn position(whole: &[u8], part: &[u8]) -> Result<Range<u16>, HeadError> {
-    if part.is_empty() {
-        return Ok(0..0);
-    }
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    match (u16::try_from(start), u16::try_from(start.wrapping_add(part.len()))) {
-        (Ok(start), Ok(end)) => Ok(start..end),
-        _ => Err(HeadError::TooLarge),
-    }
-}

@@ -50,6 +50,7 @@ mod http_types;
 mod lines;
 mod reader;
 mod server;
+mod shared_lines;
 mod subprotocol;
 mod tokens;
 
@@ -63,4 +64,5 @@ pub use host::split_host;
 pub use http_types::accept_response;
 pub use reader::{HeadError, HeadLimits, HeadReader};
 pub use server::{HandshakeError, Offer, check, check_http, encode_accept};
+pub use shared_lines::SharedLines;
 pub use subprotocol::{InvalidSubprotocol, Subprotocols};

@@ -128,7 +128,8 @@ pub(super) struct Scanner {
     start: usize,
     /// Where the current line begins.
     line: usize,
-    headers: usize,
+    /// Where the lines behind the first begin, seen from the head's beginning. The last one is the empty line.
+    lines: Vec<usize>,
 }
 
 /// What the next byte belongs to.
@@ -185,7 +186,7 @@ impl HeadReader {
 
 impl Scanner {
     const fn new(limits: HeadLimits, first: Place) -> Self {
-        Self { limits, first, place: first, at: 0, start: 0, line: 0, headers: 0 }
+        Self { limits, first, place: first, at: 0, start: 0, line: 0, lines: Vec::new() }
     }
 
     /// A scanner at the beginning of an answer.
@@ -194,11 +195,11 @@ impl Scanner {
         Self::new(limits, Place::AnswerVersion)
     }
 
-    /// Cuts off a head once it is whole, and gives it to `parse` with the number of its header lines.
+    /// Cuts off a head once it is whole, and gives it to `parse` with the places where the lines behind the first begin.
     pub(super) fn read<H>(
         &mut self,
         buffer: &mut BytesMut,
-        parse: impl FnOnce(&[u8], usize) -> Result<H, HeadError>,
+        parse: impl FnOnce(&[u8], &[usize]) -> Result<H, HeadError>,
     ) -> Result<Option<H>, HeadError> {
         if let Place::Failed(error) = self.place {
             return Err(error);
@@ -209,7 +210,7 @@ impl Scanner {
     fn scan<H>(
         &mut self,
         buffer: &mut BytesMut,
-        parse: impl FnOnce(&[u8], usize) -> Result<H, HeadError>,
+        parse: impl FnOnce(&[u8], &[usize]) -> Result<H, HeadError>,
     ) -> Result<Option<H>, HeadError> {
         let max_size = self.limits.max_size.min(usize::from(u16::MAX));
         while let Some(&byte) = buffer.get(self.at) {
@@ -217,10 +218,18 @@ impl Scanner {
             let end = (self.start + max_size).min(self.line.saturating_add(self.limits.max_line));
             let ahead = buffer.get(self.at..end.min(buffer.len())).unwrap_or_default();
             let same = match self.place {
+                // A good line that has come whole is taken at once. What else there may be is told by its bytes.
+                Place::NameStart if self.lines.len() <= self.limits.max_headers => {
+                    let line = header_line(ahead);
+                    if line > 0 {
+                        self.begin_line(self.at + line);
+                    }
+                    line
+                }
                 Place::Target => run(ahead, |byte| byte.is_ascii_graphic()),
                 // Names are short, and what a token is made of has no simple bounds.
                 Place::Name => ahead.iter().take_while(|&&byte| is_token_byte(byte)).count(),
-                Place::Value => run(ahead, |byte| byte >= b' ' && byte != 0x7f || byte == b'\t'),
+                Place::Value => run(ahead, is_value_byte),
                 _ => 0,
             };
             if same > 0 {
@@ -230,7 +239,7 @@ impl Scanner {
                 self.at += 1;
             }
             if self.place == Place::End {
-                let head = parse(&buffer[self.start..self.at], self.headers)?;
+                let head = parse(&buffer[self.start..self.at], &self.lines)?;
                 buffer.advance(self.at);
                 *self = Self::new(self.limits, self.first);
                 return Ok(Some(head));
@@ -240,6 +249,16 @@ impl Scanner {
             }
         }
         Ok(None)
+    }
+
+    /// Behind the first line, another begins here.
+    fn begin_line(&mut self, at: usize) {
+        self.line = at;
+        if self.lines.is_empty() {
+            // Browsers send 13 or so.
+            self.lines.reserve(16);
+        }
+        self.lines.push(at - self.start);
     }
 
     /// The place after this byte, which is `buffer[self.at]`.
@@ -283,15 +302,14 @@ impl Scanner {
             (Place::Reason, b'\t' | b' '..=b'~' | 0x80..) => Place::Reason,
             (Place::Reason, b'\r') => Place::Lf,
             (Place::Lf, b'\n') => {
-                self.line = self.at + 1;
+                self.begin_line(self.at + 1);
                 Place::NameStart
             }
             (Place::NameStart, b'\r') => Place::LastLf,
             (Place::NameStart, byte) if is_token_byte(byte) => {
-                if self.headers == self.limits.max_headers {
+                if self.lines.len() > self.limits.max_headers {
                     return Err(HeadError::TooManyHeaders);
                 }
-                self.headers += 1;
                 Place::Name
             }
             (Place::Name, byte) if is_token_byte(byte) => Place::Name,
@@ -314,6 +332,20 @@ impl Scanner {
             (Place::End, _) => Place::End,
         })
     }
+}
+
+/// The length of the good header line at the beginning, with its end; 0 if there is none, or not all of it.
+fn header_line(bytes: &[u8]) -> usize {
+    let name = bytes.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let Some((b':', rest)) = bytes[name..].split_first() else { return 0 };
+    let value = run(rest, is_value_byte);
+    if name > 0 && rest[value..].starts_with(b"\r\n") { name + 1 + value + 2 } else { 0 }
+}
+
+/// Whether a header's value may have this byte, or a blank beside it.
+#[inline]
+fn is_value_byte(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f || byte == b'\t'
 }
 
 /// How many bytes at the beginning are of a kind.

@@ -29,8 +29,9 @@ pub(super) fn elements<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterat
 }
 
 /// Whether the list has this element, upper or lower case.
-pub(super) fn has_element<'a>(lines: impl Iterator<Item = &'a [u8]>, wanted: &str) -> bool {
-    elements(lines).any(|element| element.eq_ignore_ascii_case(wanted.as_bytes()))
+pub(super) fn has_element<'a>(mut lines: impl Iterator<Item = &'a [u8]>, wanted: &str) -> bool {
+    let is_wanted = |element: &[u8]| element.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes());
+    lines.any(|line| line.split(|&byte| byte == b',').any(is_wanted))
 }
 
 #[cfg(test)]
