@@ -44,7 +44,7 @@ pub(crate) async fn admit(
     peer: Option<SocketAddr>,
     extensions: Extensions,
     deadline: Instant,
-) -> Result<Admitted, Rejection> {
+) -> Result<Box<Admitted>, Rejection> {
     // The peer has done its part by now, so it is a gate that takes so long.
     let undecided = || Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide");
     // Boxed: a future that is held by others, one in the other, gets larger with each of them.
@@ -58,11 +58,13 @@ async fn decide(
     request: RequestHead,
     peer: Option<SocketAddr>,
     extensions: Extensions,
-) -> Result<Admitted, Rejection> {
+) -> Result<Box<Admitted>, Rejection> {
     let found = host.router.find(&request).ok_or_else(Rejection::not_found);
-    if !request.is_upgrade() {
+    if let Err(not_found) = &found
+        && !request.is_upgrade()
+    {
         // There is no page here either. On a route, the answer below tells what is missing.
-        found.as_ref().map_err(Rejection::clone)?;
+        return Err(not_found.clone());
     }
     let offer = handshake::check(&request)?;
     let Matched { value: route, params } = found?;
@@ -76,7 +78,8 @@ async fn decide(
     let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
     let place = host.life.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
     let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
-    Ok(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() })
+    // Boxed, as it goes from hand to hand and is larger than what the handshake's task holds otherwise.
+    Ok(Box::new(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() }))
 }
 
 /// Whose code panics refuses; everybody else goes on.
@@ -119,13 +122,13 @@ impl Admitted {
 
     /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
     pub(crate) fn start(
-        self,
+        self: Box<Self>,
         transport: Transport,
         received: BytesMut,
         connections: &Connections,
         shared_lines: &SharedLines,
     ) {
-        let Admitted { route, opening, subprotocol, place, addressed, .. } = self;
+        let Admitted { route, opening, subprotocol, place, addressed, .. } = *self;
         let (mut request, remote_addr, extensions, response_headers) = opening.into_parts();
         request.share(shared_lines);
         let wire = WebSocket::server(request).limits(route.message_limits).subprotocol(subprotocol.as_deref());

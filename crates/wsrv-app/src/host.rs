@@ -85,7 +85,7 @@ impl Host {
     }
 
     /// Begins the connection, unless everything is being cut.
-    pub(crate) fn start(&self, admitted: Admitted, transport: Transport, received: BytesMut) {
+    pub(crate) fn start(&self, admitted: Box<Admitted>, transport: Transport, received: BytesMut) {
         self.life.begin(|connections| admitted.start(transport, received, connections, &self.shared_lines));
     }
 }

@@ -98,7 +98,7 @@ struct Progress {
     /// The request under way asks for an upgrade.
     upgrading: bool,
     /// It may: the answer is on its way.
-    admitted: Option<Admitted>,
+    admitted: Option<Box<Admitted>>,
 }
 
 impl Exchange<'_> {

@@ -344,3 +344,18 @@ fn heads_of_one_kind_of_browser_hold_little_but_what_is_their_own() {
     assert!(allocated.bytes_current <= most, "{} bytes, {most} allowed", allocated.bytes_current);
     assert!(allocated.count_current <= HEADS as i64 + 2, "{} allocations", allocated.count_current);
 }
+
+#[test]
+fn header_lines_that_a_peer_makes_up_are_not_kept_for_long() {
+    let shared = SharedLines::new();
+    let allocated = measure(|| {
+        for n in 0..10_000 {
+            let request = format!("GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: {n:0900}\r\n\r\n");
+            let head = HeadReader::new(HeadLimits::default()).read(&mut BytesMut::from(&request[..]));
+            head.unwrap().unwrap().share(&shared);
+        }
+    });
+    // 128 sets of lines, and the lists they are in.
+    assert!(allocated.bytes_current <= 128 * 1024, "{} bytes", allocated.bytes_current);
+    assert!(allocated.count_current <= 128 + 16, "{} allocations", allocated.count_current);
+}

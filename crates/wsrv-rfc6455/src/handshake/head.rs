@@ -35,7 +35,9 @@ impl RequestHead {
         };
         // Checked here, so that `to_parts` need not fail.
         Method::from_bytes(method).map_err(|_| HeadError::MalformedRequestLine)?;
-        Uri::try_from(target).map_err(|_| HeadError::MalformedTarget)?;
+        if !is_plain_path(target) {
+            Uri::try_from(target).map_err(|_| HeadError::MalformedTarget)?;
+        }
         let end = method.len() + 1 + target.len();
         let end = u16::try_from(end).map_err(|_| HeadError::TooLarge)?;
         let version = if version == b"HTTP/1.0" { Version::HTTP_10 } else { Version::HTTP_11 };
@@ -129,6 +131,12 @@ impl RequestHead {
             _ => (None, target),
         }
     }
+}
+
+/// Whether the target is made of nothing but what everybody takes for a path and a query, so that nobody need parse it.
+fn is_plain_path(target: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.~?&=".contains(byte);
+    target.first() == Some(&b'/') && target.iter().all(is_plain)
 }
 
 impl fmt::Debug for RequestHead {
