@@ -6,7 +6,7 @@ use common::{Obedient, connect, line, small_limits, soon};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use wsrv_core::lines::Lines;
 use wsrv_core::{Closed, ClosedBy, Connection, Connections, Driver, Limits, Reason};
@@ -123,6 +123,19 @@ async fn an_unfinished_message_at_the_end_of_the_stream_is_no_goodbye() {
     peer.get_mut().shutdown().await.unwrap();
     assert_eq!(soon(task).await.unwrap().by, ClosedBy::Lost);
     assert_eq!(handler.closed().len(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_its_half_without_a_goodbye_gets_its_answers_and_an_end_in_order() {
+    let handler = Arc::new(Obedient::default());
+    let (mut peer, task) = connect(&handler, small_limits()).await;
+    peer.write_all(b"one\ntwo\nhalf a li").await.unwrap();
+    peer.get_mut().shutdown().await.unwrap();
+    assert_eq!(soon(task).await.unwrap().by, ClosedBy::Lost);
+    let mut rest = String::new();
+    // A reset would be an error.
+    soon(peer.read_to_string(&mut rest)).await.unwrap();
+    assert!(rest.starts_with("one\ntwo\n"), "{rest}");
 }
 
 #[tokio::test]

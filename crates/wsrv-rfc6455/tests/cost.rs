@@ -359,3 +359,12 @@ fn header_lines_that_a_peer_makes_up_are_not_kept_for_long() {
     assert!(allocated.bytes_current <= 128 * 1024, "{} bytes", allocated.bytes_current);
     assert!(allocated.count_current <= 128 + 16, "{} allocations", allocated.count_current);
 }
+
+#[test]
+fn a_connection_that_ends_leaves_its_read_buffer_to_the_next() {
+    let echo = Arc::new(Echo);
+    run(&echo, frame(10), 1);
+    // Ended by the end of the stream, while it was reading.
+    let (allocated, _) = run(&echo, frame(10), 1);
+    assert!(allocated.bytes_total < 16 * 1024, "{} bytes", allocated.bytes_total);
+}
