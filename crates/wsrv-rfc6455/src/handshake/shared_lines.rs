@@ -1,7 +1,6 @@
 //! Header lines that many requests have alike.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Requests that differ in more than this many ways at once do not share all they could.
@@ -34,7 +33,6 @@ const MAX_SIZE: usize = 1024;
 pub struct SharedLines {
     /// The last one used comes first.
     shards: [Mutex<Vec<Arc<[u8]>>>; SHARDS],
-    hasher: RandomState,
 }
 
 impl SharedLines {
@@ -48,8 +46,7 @@ impl SharedLines {
         if lines.len() > MAX_SIZE {
             return;
         }
-        let shard = self.hasher.hash_one(&**lines) as usize % SHARDS;
-        let mut known = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.shards[shard(lines)].lock().unwrap_or_else(PoisonError::into_inner);
         match known.iter().position(|others| others == lines) {
             Some(at) => {
                 known[..=at].rotate_right(1);
@@ -61,6 +58,14 @@ impl SharedLines {
             }
         }
     }
+}
+
+/// Where these lines are looked for. Quick and not hard to foresee: who aims at one shard gets no more than who floods
+/// them all.
+fn shard(lines: &[u8]) -> usize {
+    let (words, _) = lines.as_chunks();
+    let mix = |hash: u64, &word| (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    words.iter().fold(lines.len() as u64, mix) as usize % SHARDS
 }
 
 impl fmt::Debug for SharedLines {
