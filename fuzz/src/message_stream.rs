@@ -129,7 +129,7 @@ fn receive(role: Role, limits: Limits, pieces: &[&[u8]], take: bool) -> Vec<Even
                 }
                 event if is_closed => panic!("{event:?} after a close"),
                 Ok(Received::Message(found)) => {
-                    let peeked = receiver.peek(found, &buffer).to_vec();
+                    let peeked = receiver.peek(found, &mut buffer).to_vec();
                     assert!(peeked.len() == found.len() && found.len() <= limits.max_message);
                     if take {
                         let message = receiver.take(found, &mut buffer);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "client")]
 use crate::Output;
+use bytes::{Buf, Bytes};
 
 /// Masks or unmasks payload bytes in place; one undoes the other.
 ///
@@ -22,27 +23,89 @@ use crate::Output;
 /// RFC 6455 §5.3.
 #[inline]
 pub fn apply(bytes: &mut [u8], key: [u8; 4], offset: usize) {
-    if key == NONE {
-        return;
+    if key != NONE {
+        xor(bytes, u32::from_le_bytes(key).rotate_right(8 * (offset & 3) as u32));
     }
-    let half = u32::from_le_bytes(key).rotate_right(8 * (offset & 3) as u32);
-    let mut word = u64::from(half) << 32 | u64::from(half);
+}
+
+#[inline(always)]
+fn xor(bytes: &mut [u8], key: u32) {
+    let word = doubled(key);
     // Four words at a time become vector instructions; a plain loop over bytes is many times slower.
     let (blocks, rest) = bytes.as_chunks_mut::<32>();
     for block in blocks {
-        let (words, _) = block.as_chunks_mut::<8>();
-        for bytes in words {
-            *bytes = (u64::from_le_bytes(*bytes) ^ word).to_le_bytes();
-        }
+        xor_words(block.as_chunks_mut().0, word);
     }
-    let (words, rest) = rest.as_chunks_mut::<8>();
+    // What is left has at most one piece of each of these sizes, then three bytes.
+    let (pieces, rest) = rest.as_chunks_mut::<16>();
+    if let Some(piece) = pieces.first_mut() {
+        xor_words(piece.as_chunks_mut().0, word);
+    }
+    let (pieces, rest) = rest.as_chunks_mut();
+    if let Some(piece) = pieces.first_mut() {
+        *piece = (u64::from_le_bytes(*piece) ^ word).to_le_bytes();
+    }
+    let (pieces, rest) = rest.as_chunks_mut();
+    if let Some(piece) = pieces.first_mut() {
+        *piece = (u32::from_le_bytes(*piece) ^ key).to_le_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.to_le_bytes()) {
+        *byte ^= key;
+    }
+}
+
+#[inline(always)]
+fn xor_words(words: &mut [[u8; 8]], word: u64) {
     for bytes in words {
         *bytes = (u64::from_le_bytes(*bytes) ^ word).to_le_bytes();
     }
-    for byte in rest {
-        *byte ^= word as u8;
-        word >>= 8;
+}
+
+/// A copy of the payload that begins at `offset`, unmasked on the way.
+///
+/// It goes by whole words, so up to three bytes before the payload are copied with it and then hidden. They are a
+/// header's, and there must be so many unless the key is [`NONE`].
+#[inline]
+pub(crate) fn unmasked(frame: &[u8], offset: usize, key: [u8; 4]) -> Bytes {
+    if key == NONE {
+        return Bytes::copy_from_slice(&frame[offset..]);
     }
+    let before = offset.wrapping_sub(frame.len()) & 3;
+    let key = u32::from_le_bytes(key).rotate_left(8 * before as u32);
+    let (words, _) = frame[offset - before..].as_chunks();
+    let copied: Vec<_> = words.iter().map(|&word| (u32::from_le_bytes(word) ^ key).to_le_bytes()).collect();
+    let mut payload = Bytes::from(copied.into_flattened());
+    payload.advance(before);
+    payload
+}
+
+/// Whether a masked payload is ASCII.
+#[inline]
+pub(crate) fn hides_ascii(bytes: &[u8], key: [u8; 4]) -> bool {
+    let word = u32::from_le_bytes(key);
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    if !blocks.iter().all(|block| words_hide_ascii(block.as_chunks().0, word)) {
+        return false;
+    }
+    match bytes.last_chunk() {
+        Some(&last) => {
+            // The last word overlaps the one before it.
+            let turned = word.rotate_right(8 * (bytes.len() % 4) as u32);
+            words_hide_ascii(rest.as_chunks().0, word) && words_hide_ascii(&[last], turned)
+        }
+        None => rest.iter().zip(key.iter().cycle()).all(|(byte, key)| (byte ^ key).is_ascii()),
+    }
+}
+
+#[inline(always)]
+fn words_hide_ascii(words: &[[u8; 8]], key: u32) -> bool {
+    let key = doubled(key);
+    words.iter().fold(0, |seen, &word| seen | u64::from_le_bytes(word) ^ key) & 0x8080_8080_8080_8080 == 0
+}
+
+#[inline(always)]
+fn doubled(key: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(key)
 }
 
 /// The key that changes nothing, and so stands for none: what a server's frames have.
@@ -101,6 +164,37 @@ mod tests {
                 byte_by_byte(&mut masked, offset);
                 put(&original, KEY, offset, &mut out);
                 assert_eq!(out, masked, "length {len}, offset {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unmasked_copy_is_the_payload_wherever_it_begins() {
+        for key in [KEY, NONE] {
+            for offset in 3..12 {
+                for len in 0..100 {
+                    let original: Vec<u8> = (0..len).map(|at| at as u8 ^ 0x5A).collect();
+                    let mut frame = vec![0xEE; offset];
+                    frame.extend_from_slice(&original);
+                    apply(&mut frame[offset..], key, 0);
+                    assert_eq!(unmasked(&frame, offset, key), original, "length {len}, offset {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ascii_is_recognised_below_any_mask() {
+        for key in [KEY, NONE, [0xFF, 0, 0x80, 0x7F]] {
+            for len in 0..150 {
+                let mut text = vec![0x7F; len];
+                apply(&mut text, key, 0);
+                assert!(hides_ascii(&text, key), "length {len}");
+                for other in 0..len {
+                    text[other] ^= 0x80;
+                    assert!(!hides_ascii(&text, key), "length {len}, byte {other}");
+                    text[other] ^= 0x80;
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, ops};
 
 use bytes::Bytes;
 
-use crate::CloseFrame;
+use crate::{CloseFrame, Message, Text};
 
 /// What the bytes so far amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl Found {
     #[inline]
     pub(crate) const fn offset(self) -> usize {
         self.place / 2
+    }
+
+    /// The message with this payload, which was checked.
+    #[inline]
+    pub(crate) fn message(self, payload: Bytes) -> Message {
+        if self.is_text() { Message::Text(Text::from_checked(payload)) } else { Message::Binary(payload) }
     }
 }
 

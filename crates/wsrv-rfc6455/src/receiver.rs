@@ -45,19 +45,22 @@ pub const SHARE_FROM: usize = 16 * 1024;
 /// RFC 6455 §5, §6.2, §7.4 and §8.1.
 pub struct Receiver {
     limits: Limits,
-    /// How many bytes of masking key each frame must have: four from a client, none from a server.
-    masking: usize,
+    /// What the mask bit of each frame must be: set from a client, clear from a server.
+    mask_bit: u8,
     state: State,
     /// The message whose fragments are arriving.
     fragments: Option<Box<Fragments>>,
-    /// The message that the last call found and nobody has taken yet.
-    ready: Ready,
+    /// How many bytes of the buffer are a message with its header, which the last call found and nobody has taken yet.
+    /// 0 if there is none.
+    ready: usize,
+    /// What its payload is still masked with: it is unmasked while it is copied.
+    key: [u8; 4],
 }
 
 impl Receiver {
     /// The receiver of a server, which wants every frame masked.
     pub const fn server(limits: Limits) -> Self {
-        Self::new(limits, 4)
+        Self::new(limits, MASK)
     }
 
     /// The receiver of a client, which wants no frame masked.
@@ -65,8 +68,8 @@ impl Receiver {
         Self::new(limits, 0)
     }
 
-    const fn new(limits: Limits, masking: usize) -> Self {
-        Self { limits, masking, state: State::Header, fragments: None, ready: Ready::Nothing }
+    const fn new(limits: Limits, mask_bit: u8) -> Self {
+        Self { limits, mask_bit, state: State::Header, fragments: None, ready: 0, key: mask::NONE }
     }
 
     /// What the peer may send from now on. A frame whose header was looked at is not looked at again.
@@ -84,10 +87,9 @@ impl Receiver {
     /// The rule that the peer broke. All later calls give the same error and drop what is in the buffer.
     #[inline]
     pub fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received, ProtocolError> {
-        if let Ready::Buffered(size) = self.ready {
-            buffer.advance(size.min(buffer.len()));
+        if self.ready > 0 {
+            self.skip(buffer);
         }
-        self.ready = Ready::Nothing;
         match self.common(buffer) {
             Some(found) => Ok(Received::Message(found)),
             None => self.settle(Ok(Next::Again), buffer),
@@ -104,23 +106,13 @@ impl Receiver {
     /// If `found` is not what the last call of `receive` found, or `buffer` not the one it was found in.
     #[inline]
     pub fn take(&mut self, found: Found, buffer: &mut BytesMut) -> Message {
-        let payload = match mem::take(&mut self.ready) {
-            Ready::Buffered(size) if size == found.offset() + found.len() => {
-                if found.len() >= SHARE_FROM {
-                    buffer.advance(found.offset());
-                    buffer.split_to(found.len()).freeze()
-                } else {
-                    let payload = Bytes::copy_from_slice(&buffer[found.offset()..size]);
-                    buffer.advance(size);
-                    payload
-                }
-            }
-            Ready::Assembled(payload) if found.offset() == Found::ASSEMBLED && found.len() == payload.len() => {
-                payload.into()
-            }
-            _ => panic!("take() needs the message that the last receive() found"),
-        };
-        if found.is_text() { Message::Text(Text::from_checked(payload)) } else { Message::Binary(payload) }
+        let (offset, size) = (found.offset(), mem::take(&mut self.ready));
+        if size > 0 && size == offset + found.len() && found.len() < SHARE_FROM {
+            let payload = mask::unmasked(&buffer[..size], offset, self.key);
+            buffer.advance(size);
+            return found.message(payload);
+        }
+        self.take_unusual(found, size, buffer)
     }
 
     /// Looks at the payload of the message that [`receive`](Self::receive) has just found, without taking it. The
@@ -128,14 +120,16 @@ impl Receiver {
     ///
     /// Empty if `found` is not what was found last.
     #[inline]
-    pub fn peek<'a>(&'a self, found: Found, buffer: &'a [u8]) -> &'a [u8] {
-        match &self.ready {
-            Ready::Buffered(size) if *size == found.offset() + found.len() => {
-                buffer.get(found.offset()..*size).unwrap_or_default()
-            }
-            Ready::Assembled(payload) if found.offset() == Found::ASSEMBLED => payload,
-            _ => &[],
+    pub fn peek<'a>(&'a mut self, found: Found, buffer: &'a mut [u8]) -> &'a [u8] {
+        if let State::Assembled(message) = &self.state {
+            return if found.offset() == Found::ASSEMBLED { &message.payload } else { &[] };
         }
+        if self.ready != found.offset() + found.len() {
+            return &[];
+        }
+        let payload = buffer.get_mut(found.offset()..self.ready).unwrap_or_default();
+        mask::apply(payload, mem::replace(&mut self.key, mask::NONE), 0);
+        payload
     }
 
     /// Whether a message has begun and not ended, so that the end of the stream would cut it off.
@@ -148,8 +142,8 @@ impl Receiver {
     /// How many bytes of memory the receiver holds for a message that comes in fragments; never more than
     /// [`Limits::max_message`].
     pub fn held(&self) -> usize {
-        let ready = if let Ready::Assembled(payload) = &self.ready { payload.capacity() } else { 0 };
-        ready + self.fragments.as_ref().map_or(0, |fragments| fragments.payload.capacity())
+        let message = if let State::Assembled(message) = &self.state { Some(message) } else { self.fragments.as_ref() };
+        message.map_or(0, |message| message.payload.capacity())
     }
 }
 
@@ -182,26 +176,19 @@ enum State {
     Whole(Box<Payload>),
     /// The payload of a fragment is arriving; its header is gone, and so is the payload so far.
     Fragment(Box<Payload>),
+    /// A message that came in fragments is whole. It was found by the last call, and nobody has taken it yet.
+    Assembled(Box<Fragments>),
     /// A close frame has been received.
     Closed,
     /// The peer broke a rule.
     Failed(ProtocolError),
 }
 
-#[derive(Default)]
-enum Ready {
-    #[default]
-    Nothing,
-    /// So many bytes of the buffer are a message with its header.
-    Buffered(usize),
-    Assembled(Vec<u8>),
-}
-
 /// Shows what is being received, and nothing of what it says.
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Header => "between frames",
+            State::Header | State::Assembled(_) => "between frames",
             State::Whole(_) | State::Fragment(_) => "within a frame",
             State::Closed => "closed",
             State::Failed(_) => "failed",
@@ -219,7 +206,7 @@ impl Receiver {
         let &[first @ (TEXT | BINARY), second, ..] = &**buffer else { return None };
         let text = first == TEXT;
         // With the wrong mask bit, this is above 127.
-        let (len, size) = match if self.masking == 0 { second } else { second ^ MASK } {
+        let (len, size) = match second ^ self.mask_bit {
             len @ ..=125 => (usize::from(len), 2),
             126 => match buffer.get(2..4)? {
                 &[high, low] if high > 0 || low > 125 => (usize::from(u16::from_be_bytes([high, low])), 4),
@@ -230,25 +217,58 @@ impl Receiver {
         if len > self.limits.max_frame || len > self.limits.max_message {
             return None;
         }
-        let offset = size + self.masking;
-        let frame = buffer.get_mut(size..offset + len)?;
-        let (key, payload) = match frame.split_first_chunk_mut() {
-            Some((key, payload)) if self.masking != 0 => (*key, payload),
-            _ => (mask::NONE, frame),
-        };
-        mask::apply(payload, key, 0);
-        if text && !utf8::is_valid(payload) {
+        let offset = size + self.masking();
+        let mut key = if self.mask_bit == 0 { mask::NONE } else { frame::masking_key(buffer, size)? };
+        let payload = buffer.get_mut(offset..offset + len)?;
+        // Most payloads stay masked until they are copied. Not those that are not copied, and not text in need of a
+        // close look.
+        if len >= SHARE_FROM || (text && !mask::hides_ascii(payload, key)) {
             mask::apply(payload, key, 0);
-            return None;
+            if text && !utf8::is_valid(payload) {
+                mask::apply(payload, key, 0);
+                return None;
+            }
+            key = mask::NONE;
         }
-        self.ready = Ready::Buffered(offset + len);
+        self.key = key;
+        self.ready = offset + len;
         Some(Found::new(text, offset, len))
+    }
+
+    /// How many bytes of masking key each frame has: four if the mask bit is set, else none.
+    #[inline]
+    const fn masking(&self) -> usize {
+        (self.mask_bit >> 5) as usize
+    }
+
+    /// Drops the message that was found and not taken.
+    #[cold]
+    fn skip(&mut self, buffer: &mut BytesMut) {
+        let size = mem::take(&mut self.ready);
+        buffer.advance(size.min(buffer.len()));
+    }
+
+    /// Takes what needs no copy: a large message, or one that came in fragments.
+    #[inline(never)]
+    fn take_unusual(&mut self, found: Found, size: usize, buffer: &mut BytesMut) -> Message {
+        match &mut self.state {
+            State::Assembled(message) if found.offset() == Found::ASSEMBLED && found.len() == message.payload.len() => {
+                let payload = mem::take(&mut message.payload);
+                self.state = State::Header;
+                found.message(payload.into())
+            }
+            _ if size > 0 && size == found.offset() + found.len() => {
+                buffer.advance(found.offset());
+                found.message(buffer.split_to(found.len()).freeze())
+            }
+            _ => panic!("take() needs the message that the last receive() found"),
+        }
     }
 
     /// Bytes of the shortest frame: two and the masking key.
     #[inline]
     const fn shortest(&self) -> usize {
-        2 + self.masking
+        2 + self.masking()
     }
 
     /// Takes further steps until there is an answer.
@@ -293,9 +313,13 @@ impl Receiver {
                 let fin = payload.fin;
                 self.state = State::Header;
                 match self.fragments.take_if(|_| fin) {
-                    Some(message) => self.assembled(*message),
+                    Some(message) => self.assembled(message),
                     None => Ok(Next::Again),
                 }
+            }
+            State::Assembled(_) => {
+                self.state = State::Header;
+                Ok(Next::Again)
             }
             State::Closed => {
                 buffer.clear();
@@ -312,17 +336,17 @@ impl Receiver {
         let Some(&first) = buffer.first() else { return Ok(Next::Incomplete(self.shortest())) };
         let opcode = self.admit_first(first)?;
         let Some(&second) = buffer.get(1) else { return Ok(Next::Incomplete(self.shortest())) };
-        match (second & MASK != 0, self.masking != 0) {
+        match (second & MASK != 0, self.mask_bit != 0) {
             (false, true) => return Err(ProtocolError::MissingMask),
             (true, false) => return Err(ProtocolError::UnexpectedMask),
             _ => {}
         }
         let Some((len, size)) = frame::length(buffer, opcode)? else {
-            return Ok(Next::Incomplete(self.masking + if second & !MASK == 126 { 4 } else { 10 }));
+            return Ok(Next::Incomplete(self.masking() + if second & !MASK == 126 { 4 } else { 10 }));
         };
         let len = self.admit_length(opcode, len)?;
-        let offset = size + self.masking;
-        let key = if self.masking == 0 {
+        let offset = size + self.masking();
+        let key = if self.mask_bit == 0 {
             mask::NONE
         } else {
             let Some(key) = frame::masking_key(buffer, size) else {
@@ -393,17 +417,18 @@ impl Receiver {
 
     #[inline]
     fn found(&mut self, text: bool, offset: usize, len: usize) -> Next {
-        self.ready = Ready::Buffered(offset + len);
+        self.ready = offset + len;
+        self.key = mask::NONE;
         Next::Message(Found::new(text, offset, len))
     }
 
-    fn assembled(&mut self, message: Fragments) -> Result<Next, ProtocolError> {
-        let Fragments { text, checked, payload, .. } = message;
-        let len = payload.len();
+    fn assembled(&mut self, message: Box<Fragments>) -> Result<Next, ProtocolError> {
+        let Fragments { text, checked, .. } = *message;
+        let len = message.payload.len();
         if text && checked < len {
             return Err(ProtocolError::InvalidUtf8);
         }
-        self.ready = Ready::Assembled(payload);
+        self.state = State::Assembled(message);
         Ok(Next::Message(Found::new(text, Found::ASSEMBLED, len)))
     }
 

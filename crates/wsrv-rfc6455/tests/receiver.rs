@@ -317,7 +317,7 @@ fn a_message_that_is_not_taken_is_skipped() {
         let mut receiver = Receiver::server(Limits::default());
         let mut buffer = BytesMut::from(&[first, frame(OpCode::Text, b"taken")].concat()[..]);
         let Ok(Received::Message(found)) = receiver.receive(&mut buffer) else { panic!("a message") };
-        assert_eq!(receiver.peek(found, &buffer), b"skipped");
+        assert_eq!(receiver.peek(found, &mut buffer), b"skipped");
         let Ok(Received::Message(found)) = receiver.receive(&mut buffer) else { panic!("another") };
         assert_eq!(receiver.take(found, &mut buffer), Message::from("taken"));
         assert!(buffer.is_empty());
@@ -340,14 +340,14 @@ fn short_payloads_are_copied_and_long_ones_shared() {
         let mut receiver = Receiver::server(Limits::default());
         let mut buffer = BytesMut::from(&frame(OpCode::Binary, &vec![7; len])[..]);
         let Ok(Received::Message(found)) = receiver.receive(&mut buffer) else { panic!("a message") };
-        let there = receiver.peek(found, &buffer).as_ptr();
+        let there = receiver.peek(found, &mut buffer).as_ptr();
         let message = receiver.take(found, &mut buffer);
         assert_eq!(message.as_bytes().as_ptr() == there, is_shared);
     }
     let mut receiver = Receiver::server(Limits::default());
     let mut buffer = BytesMut::from(&fragments(OpCode::Binary, b"assembled", 2)[..]);
     let Ok(Received::Message(found)) = receiver.receive(&mut buffer) else { panic!("a message") };
-    let there = receiver.peek(found, &buffer).as_ptr();
+    let there = receiver.peek(found, &mut buffer).as_ptr();
     assert_eq!(receiver.take(found, &mut buffer).as_bytes().as_ptr(), there);
     assert_eq!(receiver.held(), 0);
 }

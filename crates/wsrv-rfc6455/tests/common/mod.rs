@@ -74,7 +74,7 @@ pub(crate) fn events_at<'a>(
                     break;
                 }
                 Ok(Received::Message(found)) => {
-                    let peeked = receiver.peek(found, &buffer).to_vec();
+                    let peeked = receiver.peek(found, &mut buffer).to_vec();
                     let message = receiver.take(found, &mut buffer);
                     assert_eq!((peeked.as_slice(), found.len()), (message.as_bytes(), message.len()));
                     assert_eq!(found.is_text(), message.is_text());
