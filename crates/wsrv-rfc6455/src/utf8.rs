@@ -1,6 +1,6 @@
 //! UTF-8, checked as it arrives.
 
-/// Below this many bytes a step per character beats a call into the vector code.
+/// How many bytes the vector code takes at a time. A part of a text that is shorter is checked character by character.
 const SHORT: usize = 64;
 
 /// The bytes are not UTF-8, and no further byte could change that.
@@ -10,6 +10,15 @@ pub(crate) struct Invalid;
 /// Whether the bytes are UTF-8 as a whole.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    let mut padded = [0; SHORT];
+    let bytes = match padded.get_mut(..bytes.len()) {
+        // Zeros behind a text change nothing about it.
+        Some(start) => {
+            start.copy_from_slice(bytes);
+            &padded
+        }
+        None => bytes,
+    };
     simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
@@ -143,6 +152,17 @@ mod tests {
                         assert_eq!(check(&text, 0), expected(&text), "{text:x?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_texts_of_all_lengths_agree_with_the_standard_library() {
+        let text = "aß€😀".repeat(20);
+        for start in 0..10 {
+            for end in start..text.len() {
+                let bytes = &text.as_bytes()[start..end];
+                assert_eq!(is_valid(bytes), std::str::from_utf8(bytes).is_ok(), "{start}..{end}");
             }
         }
     }
