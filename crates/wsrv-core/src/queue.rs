@@ -36,13 +36,18 @@ impl<'a> Out<'a> {
     }
 
     /// Appends a short copy of `head`, and `bytes` behind it as by [`put_bytes`](Self::put_bytes).
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, head: &[u8], bytes: Bytes) {
         let tail = self.queue.tail();
         if bytes.len() < SHARED {
             // Room for both is made at once.
             tail.reserve(head.len() + bytes.len());
-            tail.extend_from_slice(head);
+            // Two or four bytes are one instruction if it is known how many, else they are a call.
+            match *head {
+                [a, b] => tail.extend_from_slice(&[a, b]),
+                [a, b, c, d] => tail.extend_from_slice(&[a, b, c, d]),
+                _ => tail.extend_from_slice(head),
+            }
             tail.extend_from_slice(&bytes);
         } else {
             tail.extend_from_slice(head);

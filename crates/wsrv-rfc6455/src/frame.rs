@@ -116,9 +116,16 @@ impl Header {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(None) };
-        let opcode = opcode(first)?;
+        let opcode = match opcode(first) {
+            Ok(opcode) => opcode,
+            Err(error) => return fail(error),
+        };
         let Some(&second) = bytes.get(1) else { return Ok(None) };
-        let Some((payload_len, size)) = length(bytes, opcode)? else { return Ok(None) };
+        let (payload_len, size) = match length(bytes, opcode) {
+            Ok(Some(length)) => length,
+            Ok(None) => return Ok(None),
+            Err(error) => return fail(error),
+        };
         let (mask, size) = if second & MASK == 0 {
             (None, size)
         } else {
@@ -135,7 +142,7 @@ impl Header {
     #[inline]
     pub fn encode(&self, out: &mut (impl Output + ?Sized)) {
         let (bytes, len) = self.to_array();
-        out.put_slice(&bytes[..len]);
+        put(&bytes[..len], out);
     }
 
     #[inline]
@@ -170,6 +177,23 @@ impl Header {
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const RSV: u8 = 0x70;
 pub(crate) const MASK: u8 = 0x80;
+
+/// Appends a header. Two or four bytes are one instruction if it is known how many, else they are a call.
+#[inline(always)]
+pub(crate) fn put(header: &[u8], out: &mut (impl Output + ?Sized)) {
+    match *header {
+        [first, second] => out.put_slice(&[first, second]),
+        [first, second, high, low] => out.put_slice(&[first, second, high, low]),
+        _ => out.put_slice(header),
+    }
+}
+
+/// An error, made where the values of a good header are not in its way.
+#[cold]
+#[inline(never)]
+fn fail(error: ProtocolError) -> Result<Option<(Header, usize)>, ProtocolError> {
+    Err(error)
+}
 
 /// What the first byte says by itself, and whether that may be.
 #[inline]

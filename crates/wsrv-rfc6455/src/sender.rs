@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 #[cfg(feature = "client")]
 use crate::Text;
-use crate::frame::{Header, MAX_CONTROL, OpCode};
+use crate::frame::{self, Header, MAX_CONTROL, OpCode};
 #[cfg(feature = "client")]
 use crate::keys::{self, KeyError, Keys};
 use crate::parts::Payload;
@@ -29,8 +29,9 @@ pub trait Output {
 
     /// Appends a copy of a frame's header, and its payload as by [`put_bytes`](Self::put_bytes). A queue may make room
     /// for both at once.
+    #[inline(always)]
     fn put_frame(&mut self, header: &[u8], payload: Bytes) {
-        self.put_slice(header);
+        frame::put(header, self);
         self.put_bytes(payload);
     }
 }
@@ -177,10 +178,22 @@ impl Sender {
     pub fn message(&mut self, message: Message, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.ready_for_message()?;
         let opcode = opcode_of(&message);
-        let mut payload = message.into_bytes();
+        let payload = message.into_bytes();
         if payload.len() <= self.max_frame {
-            return self.frame(Header::whole(opcode, payload.len() as u64), Payload::Shared(payload), out);
+            self.frame(Header::whole(opcode, payload.len() as u64), Payload::Shared(payload), out)
+        } else {
+            self.fragments(opcode, payload, out)
         }
+    }
+
+    /// Sends a message that is too long for one frame.
+    #[inline(never)]
+    fn fragments(
+        &mut self,
+        opcode: OpCode,
+        mut payload: Bytes,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
         let mut next = opcode;
         while payload.len() > self.max_frame {
             let part = payload.split_to(self.max_frame);
@@ -295,7 +308,7 @@ impl Sender {
     }
 
     /// Sends a data frame whose header lacks nothing but the masking key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn frame(
         &mut self,
         header: Header,
@@ -303,12 +316,15 @@ impl Sender {
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         let mask = self.key()?;
-        let (head, len) = Header { mask, ..header }.to_array();
         self.unfinished = !header.fin;
+        let header = Header { mask, ..header };
         match payload {
-            Payload::Shared(bytes) if mask.is_none() => out.put_frame(&head[..len], bytes),
+            Payload::Shared(bytes) if mask.is_none() => {
+                let (header, len) = header.to_array();
+                out.put_frame(&header[..len], bytes);
+            }
             payload => {
-                out.put_slice(&head[..len]);
+                header.encode(out);
                 put(payload.as_slice(), mask, 0, out);
             }
         }

@@ -342,7 +342,7 @@ impl Output for To<'_, '_> {
         self.0.put_shared(bytes);
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_frame(&mut self, header: &[u8], payload: Bytes) {
         self.0.put(header, payload);
     }
