@@ -1,14 +1,18 @@
 //! The codec beside that of tungstenite, in one run: bytes arrive from memory in reads of up to 16 KiB, and become
-//! messages of their own.
+//! messages of their own. And the headers of frames alone.
 //!
-//! One iteration is one message. Both copy the bytes of a read into their buffer, as they would from a socket.
+//! One iteration is one message or header. Both copy the bytes of a read into their buffer, as they would from a
+//! socket. A message is dropped before the next one comes, as in an echo: a thousand kept ones would measure the memory.
 
 use bytes::BytesMut;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode as TungsteniteOpCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use wsrv_compare::Kind;
+use wsrv_rfc6455::frame::{Header, OpCode};
 use wsrv_rfc6455::{Limits, Received, Receiver};
 
 fn main() {
@@ -17,6 +21,7 @@ fn main() {
 
 const READ: usize = 16 * 1024;
 const SIZES: [usize; 4] = [16, 125, 1024, 16 * 1024];
+const LENGTHS: [usize; 3] = [125, 1024, 70_000];
 
 /// The same frame without end.
 struct Frames {
@@ -64,7 +69,7 @@ fn wsrv(bencher: Bencher, kind: Kind, size: usize) {
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         loop {
             match receiver.receive(black_box(&mut buffer)).expect("good frames") {
-                Received::Message(found) => return receiver.take(found, &mut buffer),
+                Received::Message(found) => return drop(black_box(receiver.take(found, &mut buffer))),
                 Received::Incomplete { .. } => buffer.extend_from_slice(frames.next(READ)),
                 other => panic!("no message: {other:?}"),
             }
@@ -76,7 +81,9 @@ fn wsrv(bencher: Bencher, kind: Kind, size: usize) {
 fn tungstenite(bencher: Bencher, kind: Kind, size: usize, read_buffer: usize) {
     let config = WebSocketConfig::default().read_buffer_size(read_buffer);
     let mut socket = WebSocket::from_raw_socket(Frames::new(kind, size), Role::Server, Some(config));
-    bencher.counter(BytesCount::new(size)).bench_local(|| black_box(&mut socket).read().expect("good frames"));
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        drop(black_box(black_box(&mut socket).read().expect("good frames")));
+    });
 }
 
 macro_rules! kind {
@@ -107,3 +114,44 @@ macro_rules! kind {
 kind!(binary, Kind::Binary);
 kind!(ascii, Kind::Ascii);
 kind!(mixed, Kind::Mixed);
+
+/// Headers as a client sends them, one for each form of the length.
+mod header_parse {
+    use super::*;
+
+    #[divan::bench(args = LENGTHS, sample_size = 1000)]
+    fn wsrv(bencher: Bencher, len: usize) {
+        let frame = Kind::Binary.client_frame(len);
+        bencher.bench_local(|| Header::parse(black_box(&frame)));
+    }
+
+    #[divan::bench(args = LENGTHS, sample_size = 1000)]
+    fn tungstenite(bencher: Bencher, len: usize) {
+        let frame = Kind::Binary.client_frame(len);
+        bencher.bench_local(|| FrameHeader::parse(&mut Cursor::new(black_box(&frame))).expect("a good header"));
+    }
+}
+
+/// Headers as a server sends them, into a buffer that has room.
+mod header_encode {
+    use super::*;
+
+    #[divan::bench(args = LENGTHS, sample_size = 1000)]
+    fn wsrv(bencher: Bencher, len: usize) {
+        let mut out = Vec::with_capacity(16);
+        bencher.bench_local(|| {
+            out.clear();
+            Header::whole(OpCode::Binary, black_box(len as u64)).encode(black_box(&mut out));
+        });
+    }
+
+    #[divan::bench(args = LENGTHS, sample_size = 1000)]
+    fn tungstenite(bencher: Bencher, len: usize) {
+        let mut out = Vec::with_capacity(16);
+        bencher.bench_local(|| {
+            out.clear();
+            let header = FrameHeader { opcode: TungsteniteOpCode::Data(Data::Binary), ..FrameHeader::default() };
+            header.format(black_box(len as u64), black_box(&mut out)).expect("a vector takes all");
+        });
+    }
+}
