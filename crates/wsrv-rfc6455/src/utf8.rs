@@ -10,15 +10,12 @@ pub(crate) struct Invalid;
 /// Whether the bytes are UTF-8 as a whole.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
-    let mut padded = [0; SHORT];
-    let bytes = match padded.get_mut(..bytes.len()) {
+    if bytes.len() < SHORT {
         // Zeros behind a text change nothing about it.
-        Some(start) => {
-            start.copy_from_slice(bytes);
-            &padded
-        }
-        None => bytes,
-    };
+        let mut padded = [0; SHORT];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        return simdutf8::basic::from_utf8(&padded).is_ok();
+    }
     simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
