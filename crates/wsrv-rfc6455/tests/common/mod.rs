@@ -74,10 +74,12 @@ pub(crate) fn events_at<'a>(
                     break;
                 }
                 Ok(Received::Message(found)) => {
-                    let peeked = receiver.peek(found, &mut buffer).to_vec();
+                    // A look unmasks the payload in place; without one, it is unmasked when it is taken.
+                    let looks = events.len() % 2 == 1;
+                    let peeked = looks.then(|| receiver.peek(found, &mut buffer).to_vec());
                     let message = receiver.take(found, &mut buffer);
-                    assert_eq!((peeked.as_slice(), found.len()), (message.as_bytes(), message.len()));
-                    assert_eq!(found.is_text(), message.is_text());
+                    assert!(peeked.is_none_or(|peeked| peeked == message.as_bytes()));
+                    assert_eq!((found.is_text(), found.len()), (message.is_text(), message.len()));
                     Event::Message(message)
                 }
                 Ok(Received::Ping(payload)) => Event::Ping(payload.to_vec()),
