@@ -150,6 +150,39 @@ async fn one_address_has_as_many_handshakes_as_it_may() {
 }
 
 #[tokio::test]
+async fn handshakes_come_as_fast_as_an_address_may() {
+    // On a kept connection it is the page before that would be told.
+    for kind in ALL.into_iter().filter(|kind| *kind != Kind::KeptAlive) {
+        let limits = RateLimits::default().with_handshakes(Rate::per_second(1).with_burst(3));
+        let host = kind.serve(app().rate_limits(limits)).await;
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(host.open("/").await);
+        }
+        let mut next = host.connect().await;
+        next.send(upgrade("/", "").as_bytes()).await;
+        let (status, head, _) = next.response().await;
+        assert_eq!(status, 429, "{kind:?}: {head}");
+        host.connect_from([127, 0, 0, 2]).await.upgrade("/").await;
+    }
+}
+
+#[tokio::test]
+async fn messages_beyond_the_rate_of_an_address_are_closed_if_that_is_wanted() {
+    for kind in ALL {
+        let limits = RateLimits::default().with_messages(Rate::per_second(1).with_burst(3)).with_over(OverRate::Close);
+        let host = kind.serve(app().rate_limits(limits)).await;
+        let (mut one, mut two) = (host.open("/").await, host.open("/").await);
+        for _ in 0..3 {
+            one.say("hello").await;
+            assert_eq!(one.text().await, "hello");
+        }
+        two.say("too much").await;
+        assert_eq!(two.close_code().await, 1008, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn handshakes_inside_another_server_are_limited_too() {
     struct Slow;
     impl Gate for Slow {

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::ToSocketAddrs;
-use wsrv_core::{Connections, Listener, Places};
+use wsrv_core::{Connections, Listener, Places, RateLimits};
 use wsrv_http::{Gate, Gates, InvalidRoute, Router};
 use wsrv_rfc6455::handshake::HeadLimits;
 
@@ -189,6 +189,25 @@ impl App {
     /// How many of them one address may have: the socket's, so a proxy in front is one. Default 1,024.
     pub fn max_handshakes_per_address(self, handshakes: impl Into<Option<usize>>) -> Self {
         self.handshakes.0.set_per_address(handshakes.into());
+        self
+    }
+
+    /// How fast the peers of one address may come and send. Default: as fast as they can.
+    ///
+    /// Messages and bytes are counted for the address as the gates leave it, like
+    /// [`max_connections_per_address`](Self::max_connections_per_address); a peer over its rate is slowed or closed, as
+    /// the limits say. Handshakes are counted for the socket's address, and those beyond the rate are told 429 before
+    /// they are read: leave them unlimited behind a proxy, which is one address.
+    ///
+    /// ```
+    /// use wsrv_app::prelude::*;
+    ///
+    /// let limits = RateLimits::default().with_messages(Rate::per_second(50).with_burst(200));
+    /// let app = App::new().rate_limits(limits);
+    /// # let _ = app;
+    /// ```
+    pub fn rate_limits(self, limits: RateLimits) -> Self {
+        self.connections.rates().set(limits);
         self
     }
 

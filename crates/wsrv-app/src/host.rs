@@ -5,6 +5,8 @@ use crate::app::Settings;
 use crate::life::Life;
 use crate::route::Route;
 use bytes::BytesMut;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wsrv_core::{NoPlace, Place, Places};
@@ -57,6 +59,10 @@ impl Host {
 
     /// A place among the opening handshakes, for a socket or a request from there.
     pub(crate) fn begin_handshake(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
+        if !self.life.connections.rates().admit_handshake(peer.map(|peer| peer.ip())) {
+            let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address");
+            return Err(rejection.header(RETRY_AFTER, HeaderValue::from_static("5")));
+        }
         self.life.handshakes.take(peer.map(|peer| peer.ip())).map_err(|full| {
             Rejection::overloaded(match full {
                 NoPlace::Address => "too many requests from one address at once",

@@ -63,6 +63,8 @@ pub enum ClosedBy {
     Panic,
     /// The peer read too slowly and the outbox was full, under [`SlowPeer::Close`](crate::SlowPeer::Close).
     SlowPeer,
+    /// The peer sent faster than it may, under [`OverRate::Close`](crate::OverRate::Close).
+    FastPeer,
     /// The connection was cut by force, without a goodbye.
     Cut,
     /// The peer was silent, or did not read, for longer than [`Limits`](crate::Limits) allow.
@@ -99,6 +101,7 @@ impl fmt::Display for Closed {
             ClosedBy::Handler => "closed after a handler's error",
             ClosedBy::Panic => "closed after a handler's panic",
             ClosedBy::SlowPeer => "closed because the peer reads too slowly",
+            ClosedBy::FastPeer => "closed because the peer sends too fast",
             ClosedBy::Cut => "cut",
             ClosedBy::Timeout => "given up after a time-out",
             ClosedBy::Lost => "lost",

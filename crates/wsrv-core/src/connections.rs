@@ -1,7 +1,7 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
 use crate::life::Millis;
-use crate::{ConnectionId, Link, Places, Reason, Wire};
+use crate::{ConnectionId, Link, Places, Rates, Reason, Wire};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,6 +27,7 @@ pub struct Connections(Arc<Inner>);
 struct Inner {
     table: Mutex<Table>,
     places: Places,
+    rates: Rates,
     /// When the first ticker began.
     began: OnceLock<Instant>,
 }
@@ -81,6 +82,11 @@ impl Connections {
     /// about to [begin](crate::Driver::place).
     pub fn places(&self) -> &Places {
         &self.0.places
+    }
+
+    /// How fast the peers of these connections may send, to be limited.
+    pub fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     fn members(&self) -> Vec<Arc<dyn Member>> {

@@ -69,6 +69,8 @@ mod places;
 mod published;
 mod pull;
 mod queue;
+mod rates;
+mod site;
 mod stream;
 #[cfg(feature = "test-util")]
 pub mod testing;
@@ -89,5 +91,6 @@ pub use listener::{Accepted, Listener};
 pub use places::{NoPlace, Place, Places};
 pub use pull::{FromFn, Running, Socket, SocketSink, SocketStream, from_fn};
 pub use queue::Out;
+pub use rates::{OverRate, Rate, RateLimits, Rates};
 pub use stream::Io;
 pub use wire::{Receive, Received, Transmit, Wire};

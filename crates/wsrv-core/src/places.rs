@@ -1,9 +1,10 @@
 //! How many may be there at once.
 
+use crate::site::Site;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -39,25 +40,6 @@ struct Taken {
     by_site: HashMap<Site, usize>,
     max_total: Option<usize>,
     max_per_address: Option<usize>,
-}
-
-/// What counts as one address. A subscriber of IPv6 is given a whole /64, so single addresses of it say nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Site {
-    V4(Ipv4Addr),
-    V6([u8; 8]),
-}
-
-impl From<IpAddr> for Site {
-    fn from(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V4(addr) => Site::V4(addr),
-            IpAddr::V6(addr) => {
-                let [a, b, c, d, e, f, g, h, ..] = addr.octets();
-                Site::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
 }
 
 /// There is no place left.

@@ -148,13 +148,13 @@ impl<W: Wire> Driver<W> {
         let remote_addr = self.remote_addr.unwrap_or_else(|| self.stream.remote_addr());
         let remote_addr = remote_addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
         let shared = Shared::<W>::new(self.stream, sender, context, (self.local, remote_addr), limits);
-        let place = self.place.or_else(|| {
-            let addr = remote_addr.map(|addr| addr.ip());
-            self.connections.as_ref().map(|connections| connections.places().take_anyway(addr))
-        });
+        let ip = remote_addr.map(|addr| addr.ip());
+        let account = self.connections.as_ref().and_then(|connections| connections.rates().account(ip));
+        let place =
+            self.place.or_else(|| self.connections.as_ref().map(|connections| connections.places().take_anyway(ip)));
         let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
         let counted = Counted { _registration: registration, _place: place };
-        let reader = Reader::new(shared.clone(), receiver, self.received);
+        let reader = Reader::new(shared.clone(), receiver, self.received, account);
         Begun { shared, reader, counted }
     }
 }

@@ -3,6 +3,7 @@
 use super::End;
 use crate::link::Shared;
 use crate::outbox::Orders;
+use crate::rates::Account;
 use crate::stream::Stream;
 use crate::{ClosedBy, Connection, Error, Reason, Receive, Received, Wire, buffers};
 use bytes::BytesMut;
@@ -40,6 +41,8 @@ pub(super) struct Reader<W: Wire> {
     /// Bytes the buffer must hold in all before the next message can be whole.
     needed: usize,
     backlog: Option<Box<Backlog<Incoming<W>>>>,
+    /// What it may send, if that is limited.
+    account: Option<Box<Account>>,
     state: State<W>,
     /// What is left of this turn.
     turn: u16,
@@ -65,10 +68,27 @@ struct Backlog<M> {
 }
 
 impl<W: Wire> Reader<W> {
-    pub(super) fn new(shared: Arc<Shared<W>>, receiver: W::Receiver, received: BytesMut) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared<W>>,
+        receiver: W::Receiver,
+        received: BytesMut,
+        account: Option<Box<Account>>,
+    ) -> Self {
         let (buffer, state) = (received, State::Reading);
         let (borrowed, deaf, broken) = (false, false, false);
-        Reader { shared, receiver, buffer, borrowed, needed: 0, backlog: None, state, turn: TURN, deaf, broken }
+        Reader {
+            shared,
+            receiver,
+            buffer,
+            borrowed,
+            needed: 0,
+            backlog: None,
+            account,
+            state,
+            turn: TURN,
+            deaf,
+            broken,
+        }
     }
 
     /// Whether no further message will be read.
@@ -89,6 +109,8 @@ impl<W: Wire> Reader<W> {
     /// What ended the connection. From now on it has ended for good, also if the cause was none of the reader's.
     pub(super) fn take_end(&mut self) -> Box<End<W>> {
         self.backlog = None;
+        // What is still read is dropped, and the times of an end are short.
+        self.account = None;
         self.shared.begin_end();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Ended(end) => end,
@@ -137,7 +159,8 @@ impl<W: Wire> Reader<W> {
     #[inline]
     pub(super) fn next_at_hand(&mut self) -> Option<Found<W>> {
         let attention = self.shared.attention.load(Ordering::Acquire);
-        if attention || self.turn <= 1 || self.backlog.is_some() || self.has_ended() || self.deaf {
+        let elsewhere = self.backlog.is_some() || self.account.is_some() || self.has_ended() || self.deaf;
+        if attention || self.turn <= 1 || elsewhere {
             return None;
         }
         if self.buffer.is_empty() {
@@ -172,6 +195,10 @@ impl<W: Wire> Reader<W> {
             if self.has_ended() {
                 return Poll::Ready(Next::End);
             }
+            if !self.peer_may_send(cx) {
+                self.pause();
+                return Poll::Pending;
+            }
             if let Some((found, _)) = self.parse() {
                 if !self.deaf {
                     return Poll::Ready(Next::Found(found));
@@ -189,7 +216,7 @@ impl<W: Wire> Reader<W> {
             // What somebody has asked for comes before the next message. One that has arrived is taken although there is
             // no room for answers: it may be the goodbye.
             let may_go_on = self.may_go_on();
-            while !self.has_ended() && !self.backlog_is_full() {
+            while !self.has_ended() && !self.backlog_is_full() && self.peer_may_send(cx) {
                 let Some((found, size)) = self.parse() else { break };
                 let message = self.take(found);
                 if self.deaf {
@@ -197,7 +224,7 @@ impl<W: Wire> Reader<W> {
                 }
                 self.store(message, size);
             }
-            if !may_go_on || self.has_ended() || self.backlog_is_full() {
+            if !may_go_on || self.has_ended() || self.backlog_is_full() || !self.peer_may_send(cx) {
                 return self.pause();
             }
             if self.poll_read(cx).is_pending() {
@@ -215,6 +242,11 @@ impl<W: Wire> Reader<W> {
         self.turn = TURN;
         cx.waker().wake_by_ref();
         true
+    }
+
+    /// Whether the peer has not come up against its rate. If it has, the task is woken when it may send on.
+    fn peer_may_send(&mut self, cx: &mut Context<'_>) -> bool {
+        self.account.as_mut().is_none_or(|account| account.poll_may_send(cx).is_ready())
     }
 
     fn backlog_is_full(&self) -> bool {
@@ -288,7 +320,13 @@ impl<W: Wire> Reader<W> {
     fn parse(&mut self) -> Option<(Found<W>, usize)> {
         while !self.buffer.is_empty() {
             match self.receiver.receive(&mut self.buffer) {
-                Ok(Received::Message { found, size }) => return Some((found, size)),
+                Ok(Received::Message { found, size }) => {
+                    if self.account.as_mut().is_none_or(|account| account.message()) {
+                        return Some((found, size));
+                    }
+                    self.end(End::new(ClosedBy::FastPeer, Reason::Policy));
+                    return None;
+                }
                 other => {
                     if !self.settle(other) {
                         return None;
@@ -339,7 +377,12 @@ impl<W: Wire> Reader<W> {
             }
         };
         match read {
-            Ok(n) if n > 0 => self.shared.marks.bytes(),
+            Ok(n) if n > 0 => {
+                self.shared.marks.bytes();
+                if self.account.as_mut().is_some_and(|account| !account.bytes(n)) {
+                    self.end(End::new(ClosedBy::FastPeer, Reason::Policy));
+                }
+            }
             // After a reset that a write has been told of, a read ends as if in good order.
             Ok(_) if !self.shared.lock().failed && self.receiver.end_of_stream(&self.buffer) => {
                 self.end(self.goodbye_of_peer(Reason::Done.into()));
