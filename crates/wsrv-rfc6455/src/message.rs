@@ -74,6 +74,7 @@ impl Message {
     }
 
     /// The message, and an empty one instead.
+    #[cfg(feature = "connection")]
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Binary(Bytes::new()))
     }

@@ -207,6 +207,7 @@ impl Sender {
     /// As [`message`](Self::message). A small message stays where it is, since its payload is copied anyway; a larger one
     /// is taken away.
     #[inline]
+    #[cfg(feature = "connection")]
     pub(crate) fn message_in(
         &mut self,
         message: &mut Message,
