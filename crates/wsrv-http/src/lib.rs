@@ -11,6 +11,8 @@ mod opening;
 mod origin;
 mod rejection;
 mod router;
+#[cfg(test)]
+mod testing;
 
 pub use gate::{Gate, Gates};
 pub use opening::Opening;

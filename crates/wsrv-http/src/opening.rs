@@ -11,6 +11,8 @@ use wsrv_rfc6455::handshake::RequestHead;
 pub struct Opening {
     head: RequestHead,
     remote_addr: Option<SocketAddr>,
+    secure: Option<bool>,
+    subprotocol: Option<String>,
     extensions: Extensions,
     response_headers: HeaderMap,
 }
@@ -18,7 +20,14 @@ pub struct Opening {
 impl Opening {
     /// The request with this head, from this peer (`None` where the transport has no addresses).
     pub fn new(head: RequestHead, remote_addr: Option<SocketAddr>) -> Self {
-        Opening { head, remote_addr, extensions: Extensions::new(), response_headers: HeaderMap::new() }
+        Opening {
+            head,
+            remote_addr,
+            secure: None,
+            subprotocol: None,
+            extensions: Extensions::new(),
+            response_headers: HeaderMap::new(),
+        }
     }
 
     /// The request's head.
@@ -34,6 +43,34 @@ impl Opening {
     /// Puts in the address of the peer behind a proxy.
     pub fn set_remote_addr(&mut self, addr: Option<SocketAddr>) {
         self.remote_addr = addr;
+    }
+
+    /// Whether the client has used TLS. `None`: nobody knows. A listener does not know for plain TCP, where a proxy may
+    /// have ended TLS in front of it, until that proxy is [trusted](crate::TrustedProxies) and tells.
+    pub fn is_secure(&self) -> Option<bool> {
+        self.secure
+    }
+
+    /// Puts in whether the client has used TLS.
+    pub fn set_secure(&mut self, secure: Option<bool>) {
+        self.secure = secure;
+    }
+
+    /// The subprotocol that a gate has selected. `None`: the route's own list decides.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Selects the subprotocol that the 101 answer names, in place of the route's own list. Returns whether the client
+    /// has offered it; if not, nothing is selected, since a client must give up on an answer that it has not asked for
+    /// (RFC 6455 §4.1).
+    pub fn select_subprotocol(&mut self, name: &str) -> bool {
+        let mut offered = self.head.headers("sec-websocket-protocol").flat_map(|line| line.split(|&byte| byte == b','));
+        let is_offered = !name.is_empty() && offered.any(|offer| offer.trim_ascii() == name.as_bytes());
+        if is_offered {
+            self.subprotocol = Some(name.to_owned());
+        }
+        is_offered
     }
 
     /// What gates and the router have attached, one value per type.
@@ -69,6 +106,25 @@ impl fmt::Debug for Opening {
         f.debug_struct("Opening")
             .field("request", &self.head)
             .field("remote_addr", &self.remote_addr)
+            .field("secure", &self.secure)
+            .field("subprotocol", &self.subprotocol)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::opening;
+
+    #[test]
+    fn a_gate_selects_among_the_subprotocols_that_were_offered() {
+        let mut opening = opening("Sec-WebSocket-Protocol: v2.chat, v1.chat\r\nSec-WebSocket-Protocol: wamp\r\n");
+        for name in ["v3.chat", "V1.CHAT", "v1", "", "v2.chat, v1.chat"] {
+            assert!(!opening.select_subprotocol(name), "{name}");
+        }
+        assert_eq!(opening.subprotocol(), None);
+        assert!(opening.select_subprotocol("v1.chat") && opening.select_subprotocol("wamp"));
+        assert!(!opening.select_subprotocol("soap"));
+        assert_eq!(opening.subprotocol(), Some("wamp"));
     }
 }

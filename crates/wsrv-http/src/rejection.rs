@@ -25,13 +25,24 @@ struct Inner {
     /// With its type. `None`: one line of plain text.
     body: Option<(HeaderValue, Bytes)>,
     why: Cow<'static, str>,
+    note: Option<Cow<'static, str>>,
+    reason: &'static str,
+    silent: bool,
 }
 
 impl Rejection {
     /// Refuses with `status`. `why` is for the log and for the plain text that a person may read in the answer: it
     /// names the rule, never a secret.
     pub fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
-        Rejection(Box::new(Inner { status, headers: HeaderMap::new(), body: None, why: why.into() }))
+        Rejection(Box::new(Inner {
+            status,
+            headers: HeaderMap::new(),
+            body: None,
+            why: why.into(),
+            note: None,
+            reason: "application",
+            silent: false,
+        }))
     }
 
     /// 403 with a reason.
@@ -41,17 +52,39 @@ impl Rejection {
 
     /// 404: no route leads there.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no such route")
+        Self::new(StatusCode::NOT_FOUND, "no such route").because("route")
     }
 
     /// 408: the request took too long to come.
     pub fn timeout() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long to come")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long to come").because("timeout")
     }
 
     /// 503 with a reason: not now, but in a few seconds perhaps (`Retry-After: 5`).
     pub fn overloaded(why: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, why).header(RETRY_AFTER, HeaderValue::from_static("5"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+            .because("overload")
+            .header(RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+
+    /// Counts this rejection under another word: see [`reason`](Rejection::reason).
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.0.reason = reason;
+        self
+    }
+
+    /// Adds what only the log is told, such as the rule in detail and what the peer has sent. Whoever puts something of
+    /// the peer's in here bounds and escapes it.
+    pub fn note(mut self, note: impl Into<Cow<'static, str>>) -> Self {
+        self.0.note = Some(note.into());
+        self
+    }
+
+    /// Closes the connection without an answer, where the host can: a server of our own. Inside another server the
+    /// answer is sent, since that server would send one of its own otherwise.
+    pub fn silent(mut self, silent: bool) -> Self {
+        self.0.silent = silent;
+        self
     }
 
     /// Adds a header. Those that frame the answer (`Connection`, `Content-Length`, `Content-Type`, `Date`, `Trailer`,
@@ -87,11 +120,30 @@ impl Rejection {
         &self.0.why
     }
 
+    /// What only the log is told.
+    pub fn log_note(&self) -> Option<&str> {
+        self.0.note.as_deref()
+    }
+
+    /// The word under which this rejection is counted; few of them, and always the same for the same cause.
+    ///
+    /// This crate's own: `address`, `handshake` (what HTTP or RFC 6455 ask for), `origin`, `overload`, `proxy` (what
+    /// proxies tell contradicts itself), `route` and `timeout`. What an application refuses is `application`, unless it
+    /// has [said](Rejection::because) otherwise.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// Whether the connection is to be closed without an answer.
+    pub fn is_silent(&self) -> bool {
+        self.0.silent
+    }
+
     /// The whole answer to a request with this method, in the types of the `http` crate. A status that has no body
     /// (1xx, 204, 304) is answered without one, and so is `HEAD`.
     pub fn response(&self, method: &str) -> Response<Bytes> {
         const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER, TRANSFER_ENCODING];
-        let Inner { status, headers, body, why } = &*self.0;
+        let Inner { status, headers, body, why, .. } = &*self.0;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = *status;
         let out = response.headers_mut();
@@ -147,13 +199,13 @@ fn put_header(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
 
 impl From<HeadError> for Rejection {
     fn from(error: HeadError) -> Self {
-        Self::new(error.status(), error.to_string())
+        Self::new(error.status(), error.to_string()).because("handshake")
     }
 }
 
 impl From<HandshakeError> for Rejection {
     fn from(error: HandshakeError) -> Self {
-        let rejection = Self::new(error.status(), error.to_string());
+        let rejection = Self::new(error.status(), error.to_string()).because("handshake");
         error.headers().fold(rejection, |rejection, (name, value)| rejection.header(name, value))
     }
 }
@@ -167,7 +219,14 @@ impl fmt::Display for Rejection {
 /// Without the headers and the body, which may be meant for one peer only.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejection").field("status", &self.0.status).field("why", &self.0.why).finish_non_exhaustive()
+        let Inner { status, why, note, reason, silent, .. } = &*self.0;
+        f.debug_struct("Rejection")
+            .field("status", status)
+            .field("reason", reason)
+            .field("why", why)
+            .field("note", note)
+            .field("silent", silent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,6 +286,29 @@ mod tests {
         assert!(later.starts_with("HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n"), "{later}");
         let to_head = Rejection::forbidden("no").encode("HEAD");
         assert!(to_head.ends_with(b"content-length: 18\r\n\r\n"), "{to_head:?}");
+    }
+
+    #[test]
+    fn every_rejection_is_counted_under_a_word() {
+        for (rejection, reason) in [
+            (Rejection::forbidden("no"), "application"),
+            (Rejection::forbidden("no").because("quota"), "quota"),
+            (Rejection::not_found(), "route"),
+            (Rejection::timeout(), "timeout"),
+            (Rejection::overloaded("no place"), "overload"),
+            (Rejection::from(HandshakeError::NoUpgrade), "handshake"),
+            (Rejection::from(HeadError::TooLarge), "handshake"),
+        ] {
+            assert_eq!(rejection.reason(), reason, "{rejection}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_the_log_is_not_in_the_answer() {
+        let rejection = Rejection::forbidden("no").note("the secret rule").silent(true);
+        assert_eq!((rejection.log_note(), rejection.is_silent()), (Some("the secret rule"), true));
+        let answer = String::from_utf8(rejection.encode("GET").to_vec()).unwrap();
+        assert!(!answer.contains("secret") && !rejection.to_string().contains("secret"), "{answer}");
     }
 
     #[test]
