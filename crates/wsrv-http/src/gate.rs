@@ -3,14 +3,14 @@
 use crate::{Opening, Rejection};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 
 /// Decides about a request before it becomes a connection.
 ///
 /// A gate may look something up and wait for it; the time counts against the opening handshake's deadline. What it
 /// learns, it attaches to [`Opening::extensions_mut`].
 ///
-/// A function `Fn(&mut Opening) -> Result<(), Rejection>` is a gate that does not wait. One that waits is a type:
+/// A function `Fn(&mut Opening) -> Result<(), Rejection>` is a gate that does not wait. One that waits is a type, or a
+/// function given to [`gate_fn`]:
 ///
 /// ```
 /// use http::StatusCode;
@@ -40,6 +40,41 @@ pub trait Gate: Send + Sync + 'static {
     ///
     /// The refusal, as it is to be answered.
     fn admit(&self, opening: &mut Opening) -> impl Future<Output = Result<(), Rejection>> + Send;
+
+    /// When it is asked, and about which requests. Default: [`Stage::Application`], last and about upgrades only.
+    fn stage(&self) -> Stage {
+        Stage::Application
+    }
+}
+
+/// The order in which [`Gates`](crate::Gates) are asked, first to last.
+///
+/// What costs least and knows least comes first; whoever decides by the client's address has to come behind the one
+/// that finds it out. The first three are asked about every request, the others only about those that want to become
+/// a connection ([`is_upgrade`](wsrv_rfc6455::handshake::RequestHead::is_upgrade)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Finds out who the client is: [`TrustedProxies`](crate::TrustedProxies).
+    Proxy,
+    /// Decides by the client's address: [`Addresses`](crate::Addresses).
+    Address,
+    /// Decides by what is going on already: rates and numbers.
+    Limit,
+    /// Decides by the page that connects: [`AllowedOrigins`](crate::AllowedOrigins).
+    Origin,
+    /// Finds out whose session it is.
+    Session,
+    /// Whatever the application asks for.
+    #[default]
+    Application,
+}
+
+impl Stage {
+    /// Whether gates of this stage are asked about every request, not only about upgrades.
+    pub fn is_for_every_request(self) -> bool {
+        self <= Stage::Limit
+    }
 }
 
 impl<F: Fn(&mut Opening) -> Result<(), Rejection> + Send + Sync + 'static> Gate for F {
@@ -49,51 +84,52 @@ impl<F: Fn(&mut Opening) -> Result<(), Rejection> + Send + Sync + 'static> Gate 
     }
 }
 
-/// Gates one behind the other. Clones share them.
-#[derive(Clone, Default)]
-pub struct Gates(Vec<Arc<dyn DynGate>>);
+/// A function that waits, as a gate.
+///
+/// ```
+/// use std::sync::Arc;
+/// use wsrv_http::{Rejection, gate_fn};
+///
+/// # struct Users;
+/// # #[derive(Clone)] struct User;
+/// # impl Users { async fn by_token(&self, _: &str) -> Option<User> { None } }
+/// # let users = Arc::new(Users);
+/// let log_in = gate_fn(move |opening| {
+///     let users = users.clone();
+///     Box::pin(async move {
+///         let token = opening.request().header_str("x-token").unwrap_or_default();
+///         let user = users.by_token(token).await.ok_or_else(|| Rejection::forbidden("no user with this token"))?;
+///         opening.extensions_mut().insert(user);
+///         Ok(())
+///     })
+/// });
+/// # fn is_gate(_: impl wsrv_http::Gate) {}
+/// # is_gate(log_in);
+/// ```
+pub fn gate_fn<F>(function: F) -> GateFn<F>
+where
+    F: for<'a> Fn(&'a mut Opening) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>,
+    F: Send + Sync + 'static,
+{
+    GateFn(function)
+}
 
-impl Gates {
-    /// No gate: everybody passes.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// The gate that [`gate_fn`] makes of a function.
+#[derive(Clone, Copy)]
+pub struct GateFn<F>(F);
 
-    /// Adds a gate behind those that are there.
-    pub fn push(&mut self, gate: impl Gate) {
-        self.0.push(Arc::new(gate));
+impl<F> Gate for GateFn<F>
+where
+    F: for<'a> Fn(&'a mut Opening) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>,
+    F: Send + Sync + 'static,
+{
+    fn admit(&self, opening: &mut Opening) -> impl Future<Output = Result<(), Rejection>> + Send {
+        (self.0)(opening)
     }
 }
 
-impl Gate for Gates {
-    /// Asks the gates in their order, up to the first that refuses.
-    async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        for gate in &self.0 {
-            gate.admit_boxed(opening).await?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Gates {
+impl<F> fmt::Debug for GateFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gates").field("count", &self.0.len()).finish()
-    }
-}
-
-/// [`Gate`] behind a pointer: one box per gate and opening.
-trait DynGate: Send + Sync {
-    fn admit_boxed<'a>(
-        &'a self,
-        opening: &'a mut Opening,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>;
-}
-
-impl<G: Gate> DynGate for G {
-    fn admit_boxed<'a>(
-        &'a self,
-        opening: &'a mut Opening,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>> {
-        Box::pin(self.admit(opening))
+        f.debug_struct("GateFn").finish_non_exhaustive()
     }
 }

@@ -6,16 +6,28 @@
 //! `wsrv-core`'s, of which this crate knows nothing.
 #![forbid(unsafe_code)]
 
+mod addresses;
+mod forwarded;
 mod gate;
+mod gates;
+mod network;
 mod opening;
 mod origin;
+mod proxies;
 mod rejection;
 mod router;
+mod shared;
 #[cfg(test)]
 mod testing;
+mod trusted;
 
-pub use gate::{Gate, Gates};
+pub use addresses::{Addresses, Verdict};
+pub use gate::{Gate, GateFn, Stage, gate_fn};
+pub use gates::{Explained, Gates, Said};
+pub use network::{InvalidNetwork, Network};
 pub use opening::Opening;
 pub use origin::{AllowedOrigins, InvalidOrigin};
+pub use proxies::{ForwardedHeaders, ProxyAddr, TrustedProxies};
 pub use rejection::Rejection;
 pub use router::{InvalidRoute, Matched, Params, Router};
+pub use trusted::TrustedNetworks;
