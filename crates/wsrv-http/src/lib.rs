@@ -10,6 +10,8 @@ mod addresses;
 mod forwarded;
 mod gate;
 mod gates;
+#[cfg(feature = "tower")]
+mod layer;
 mod network;
 mod opening;
 mod origin;
@@ -25,6 +27,8 @@ mod trusted;
 pub use addresses::{Addresses, Verdict};
 pub use gate::{Gate, GateFn, Stage, gate_fn};
 pub use gates::{Explained, Gates, Said};
+#[cfg(feature = "tower")]
+pub use layer::{ClientAddr, GateLayer, GateService};
 pub use network::{InvalidNetwork, Network};
 pub use opening::Opening;
 pub use origin::{AllowedOrigins, InvalidOrigin};
