@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_gate_selects_among_the_subprotocols_that_were_offered() {
-        let mut opening = opening("Sec-WebSocket-Protocol: v2.chat, v1.chat\r\nSec-WebSocket-Protocol: wamp\r\n");
+        let mut opening = opening("Sec-WebSocket-Protocol: v2.chat,, v1.chat\r\nSec-WebSocket-Protocol: wamp\r\n");
         for name in ["v3.chat", "V1.CHAT", "v1", "", "v2.chat, v1.chat"] {
             assert!(!opening.select_subprotocol(name), "{name}");
         }

@@ -350,6 +350,7 @@ mod tests {
             assert_eq!(admits(&gate, "x", &[origin]), admitted, "{origin}");
         }
         assert!(!admits(&AllowedOrigins::new(["null"]).unwrap(), "x", &["http://null"]));
+        assert!(!admits(&AllowedOrigins::new(["http://a", "any://a"]).unwrap(), "x", &["https://a"]));
         assert_eq!(gate.entries(), ["127.0.0.1", "[::1]", "example.com"]);
     }
 

@@ -231,11 +231,10 @@ mod tests {
     const V4: [u8; 12] = [192, 0, 2, 7, 198, 51, 100, 1, 0x10, 0x01, 0x01, 0xbb];
 
     fn with_checksum(records: &[u8]) -> Vec<u8> {
-        let rest = [&V4, records, &record(3, &[0; 4])].concat();
+        let rest = [&V4, &record(3, &[0; 4])[..], records].concat();
         let mut bytes = binary(0x21, 0x11, &rest);
         let crc = crc32c(bytes.iter());
-        let at = bytes.len() - 4;
-        bytes[at..].copy_from_slice(&crc.to_be_bytes());
+        bytes[31..35].copy_from_slice(&crc.to_be_bytes());
         bytes
     }
 
@@ -330,9 +329,13 @@ mod tests {
 
     #[test]
     fn headers_of_version_2_that_break_a_rule_are_errors() {
-        let mut wrong = with_checksum(b"");
-        wrong[20] ^= 1;
-        assert_eq!(ProxyHeader::parse(&wrong), Err(Checksum));
+        // Before the checksum, in it, and behind it.
+        for at in [20, 31, 37] {
+            let mut wrong = with_checksum(&record(0xea, b"vpc-1"));
+            assert!(ProxyHeader::parse(&wrong).is_ok());
+            wrong[at + 2] ^= 1;
+            assert_eq!(ProxyHeader::parse(&wrong), Err(Checksum), "{at}");
+        }
         for bytes in [
             binary(0x11, 0x11, &V4),
             binary(0x22, 0x11, &V4),

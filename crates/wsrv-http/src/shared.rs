@@ -66,7 +66,15 @@ mod tests {
         std::thread::scope(|scope| {
             for number in 0..8 {
                 let numbers = numbers.clone();
-                scope.spawn(move || (0..50).for_each(|_| numbers.change(|numbers| numbers.push(number))));
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        numbers.change(|numbers| {
+                            // Others get their chance to come in between.
+                            std::thread::yield_now();
+                            numbers.push(number);
+                        });
+                    }
+                });
             }
         });
         assert_eq!(numbers.get().len(), 400);

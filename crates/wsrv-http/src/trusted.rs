@@ -9,7 +9,7 @@ use std::net::IpAddr;
 ///
 /// Clones are handles to the same set; a change holds for every request from then on. It says whose headers
 /// [`TrustedProxies`](crate::TrustedProxies) reads, and on a listener who speaks the PROXY protocol
-/// ([`ProxyHeader`](crate::ProxyHeader)).
+/// ([`ProxyHeader`](crate::ProxyHeader)). Where both are in use, they are better two sets.
 ///
 /// List the proxies, and nobody else: whoever is trusted can claim any address.
 ///
