@@ -174,8 +174,8 @@ const ANY_SCHEME: &str = "//";
 /// An entry of the list as it is compared.
 fn entry(text: &str) -> Result<String, InvalidOrigin> {
     let normal = || {
-        if text == "null" {
-            return Some(text.to_owned());
+        if text.eq_ignore_ascii_case("null") {
+            return Some("null".to_owned());
         }
         let (scheme, authority) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
         let (star, authority) = authority.strip_prefix("*.").map_or(("", authority), |rest| ("*.", rest));
@@ -349,7 +349,10 @@ mod tests {
         ] {
             assert_eq!(admits(&gate, "x", &[origin]), admitted, "{origin}");
         }
-        assert!(!admits(&AllowedOrigins::new(["null"]).unwrap(), "x", &["http://null"]));
+        for null in ["null", "Null"] {
+            let gate = AllowedOrigins::new([null]).unwrap();
+            assert!(admits(&gate, "x", &["null"]) && !admits(&gate, "x", &["http://null"]), "{null}");
+        }
         assert!(!admits(&AllowedOrigins::new(["http://a", "any://a"]).unwrap(), "x", &["https://a"]));
         assert_eq!(gate.entries(), ["127.0.0.1", "[::1]", "example.com"]);
     }
