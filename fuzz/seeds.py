@@ -330,8 +330,17 @@ def origin():
     )):
         add(f"own-{at}", host, b"/chat", [sent])
     add("own-absolute", b"a", b"http://b/chat", [b"http://b"])
-    for at, entry in enumerate((b"example.com", b"https://", b"https://a/b", b"https://a:b", b"https://*.a", b"https://a:", b"1a://b", b"a+b://c:0")):
+    for at, entry in enumerate((b"example.com", b"https://", b"https://a/b", b"https://a:b", b"https://*.a", b"https://a:", b"1a://b", b"a+b://c:0", b"c", b"C", b"c:0", b"*.c", b"[::1]", b"Null")):
         add(f"entry-{at}", b"a", b"/", [b"a+b://c:0"], [entry])
+    stars = [b"https://*.Example.com", b"*.wild.test", b"http://*.localhost:3000", b"Plain.test"]
+    for at, sent in enumerate((
+        b"https://a.example.com", b"https://A.EXAMPLE.com:443", b"https://example.com", b"https://a.b.example.com", b"https://.example.com", b"http://a.example.com",
+        b"https://a.example.com:8443", b"https://aexample.com", b"gopher://a.wild.test:70", b"gopher://wild.test", b"http://a.localhost:3000", b"ws://plain.test:1",
+        b"http://a.plain.test", b"null", b"http://a.wild.test.",
+    )):
+        add(f"star-{at}", b"x", b"/chat", [sent], stars)
+    for at, entry in enumerate((b"*", b"*.", b"https://*.1", b"*.[::1]", b"https://*.*.a", b"a.*.b", b"*.a:80", b"https://*a.b")):
+        add(f"star-entry-{at}", b"a", b"/", [b"https://b.a"], [entry])
     for at, target in enumerate((
         b"/chat", b"/chat?room=1", b"/chat/", b"/Chat", b"/", b"/rooms/7", b"/rooms/", b"/rooms/a%20b?room=c", b"/rooms/%ff", b"/rooms/%2f", b"/rooms/%",
         b"/rooms/a/b", b"/rooms//", b"/files/", b"/files", b"/files//", b"/files/a/b%2F..", b"/files/../chat", b"//chat", b"http://a.example/chat", b"*",
@@ -341,7 +350,72 @@ def origin():
             add(f"route-{at}-{host[:1].decode()}", host, target)
 
 
+def forwarded():
+    def add(name, by_for=(), by_rfc=()):
+        seed("forwarded", name, b"\0".join([*by_for, b"", *by_rfc]))
+
+    add("nothing")
+    for at, line in enumerate((
+        b"6.6.6.6", b"10.6.6.6", b"6.6.6.6, 10.0.0.9", b"unknown", b"_hidden", b"", b",", b" ,\t,", b"6.6.6.6:80", b"[2001:db8::6]:80", b"2001:db8::6",
+        b"::ffff:10.0.0.9", b"fe80::1%eth0", b"garbage", b"\xff", b"10.0.0.9," * 63, b"10.0.0.9," * 64, b'"10.0.0.9', b"10.0.0.9\\",
+    )):
+        add(f"for-{at}", [line])
+    add("for-lines", [b"6.6.6.6", b"10.0.0.9, 6.6.6.6", b"10.0.0.9"])
+    for at, line in enumerate((
+        b"for=6.6.6.6", b"for=10.6.6.6;proto=http", b'for="[2001:db8::6]:80";by=_x;host=a', b"For=unknown, FOR=_x;", b"", b",", b";;", b'for="', b'for="6.6.6.6',
+        b'for="\\', b'for="\\"', b'for="a, b;c"', b'for=a"', b"for=", b"=", b"for", b"for=a;for=b", b"proto=http;proto=https", b"for =a", b"for=a ; x=y",
+        b"for=[::1]:80", b'x="\xff"', b"x=\xff", b"for=a b", b"for=10.0.0.9," * 63 + b"for=a", b"for=10.0.0.9," * 64 + b"for=a",
+    )):
+        add(f"rfc-{at}", (), [line])
+        add(f"both-{at}", [b"6.6.6.6"], [line])
+    add("rfc-lines", (), [b"for=6.6.6.6", b"for=10.0.0.9, for=6.6.6.6"])
+    add("both-same", [b"6.6.6.6, 10.0.0.9"], [b"for=6.6.6.6, for=10.0.0.9;proto=http"])
+
+
+def proxy_header():
+    signature = b"\r\n\r\n\0\r\nQUIT\n"
+    v4 = bytes([192, 0, 2, 7, 198, 51, 100, 1, 16, 1, 1, 187])
+    v6 = bytes([32, 1, 13, 184, *([0] * 11), 7, *([0] * 15), 1, 16, 1, 1, 187])
+
+    def binary(rest, command=0x21, kind=0x11, length=None):
+        return signature + bytes([command, kind]) + (len(rest) if length is None else length).to_bytes(2, "big") + rest
+
+    def record(kind, value, length=None):
+        return bytes([kind]) + (len(value) if length is None else length).to_bytes(2, "big") + value
+
+    def crc32c(data):
+        crc = 0xFFFFFFFF
+        for byte in data:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        return (crc ^ 0xFFFFFFFF).to_bytes(4, "big")
+
+    def add(name, data):
+        seed("proxy_header", name, data)
+
+    for at, line in enumerate((
+        b"TCP4 192.0.2.7 198.51.100.1 4097 443", b"TCP6 2001:db8::7 ::1 4097 443", b"TCP6 ::ffff:192.0.2.7 ::1 0 65535", b"UNKNOWN", b"UNKNOWN ::1 ::1 1 2",
+        b"UNKNOWN" + b" " * 92, b"UNKNOWN" + b" " * 93, b"TCP4 192.0.2.7 198.51.100.1 04097 443", b"TCP4 192.0.2.7 198.51.100.1 4097 +443", b"TCP4 ::1 ::1 1 2",
+        b"TCP4 192.0.2.7 198.51.100.1 4097", b"TCP4 192.0.2.7 198.51.100.1 4097 443 ", b"TCP4  192.0.2.7 198.51.100.1 4097 443", b"UNKNOWN\n", b"UNKNOWN \xff", b"",
+    )):
+        add(f"line-{at}", b"PROXY " + line + b"\r\nGET / HTTP/1.1\r\n")
+    for at, data in enumerate((b"GET / HTTP/1.1\r\n", b"PROXY", b"PROXY\t", b"proxy ", signature, signature[:-1] + b"\r", b"\r\n\r\nGET", b"\x16\x03\x01", b"")):
+        add(f"begin-{at}", data)
+    summed = binary(v4 + record(0x20, bytes([1, 0, 0, 0, 0])) + record(3, bytes(4)))
+    add("checksum", summed[:-4] + crc32c(summed) + b"GET")
+    add("checksum-wrong", summed + b"GET")
+    add("line-without-end", b"PROXY UNKNOWN" + b" " * 200)
+    for at, data in enumerate((
+        binary(v4), binary(v6, kind=0x21), binary(v4, kind=0x12), binary(v6, kind=0x22), binary(bytes(216), kind=0x31), binary(bytes(215), kind=0x32),
+        binary(b"", 0x20, 0), binary(v4, 0x20), binary(b"?", 0x21, 0), binary(v4, 0x22), binary(v4, 0x11), binary(v4, kind=0x10), binary(v4[:-1]),
+        binary(v4, length=4080), binary(v4, length=4081), binary(v4, length=65535), binary(v4 + record(0x20, bytes(5))), binary(v4 + record(0x20, bytes([5, 0, 0, 0, 0, 33, 0, 1, 49]))),
+        binary(v4 + record(0x20, bytes(4))), binary(v4 + record(3, bytes(3))), binary(v4 + record(4, b"", 1)), binary(v4 + b"\4\0"), binary(v4 + record(1, b"h2") + record(2, b"a.example")),
+    )):
+        add(f"binary-{at}", data + b"GET")
+
+
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (request_head, answer_head, handshake, origin):
+for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header):
     target()

@@ -53,3 +53,13 @@ fn handshakes_of_the_corpus_are_judged_by_the_rules() {
 fn origins_of_the_corpus_get_in_if_they_are_listed() {
     replay(targets::origin, "origin");
 }
+
+#[test]
+fn ways_of_the_corpus_never_lead_to_another_client() {
+    replay(targets::forwarded, "forwarded");
+}
+
+#[test]
+fn proxy_headers_of_the_corpus_are_the_same_in_all_reads() {
+    replay(targets::proxy_header, "proxy_header");
+}

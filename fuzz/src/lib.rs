@@ -6,15 +6,19 @@
 #![forbid(unsafe_code)]
 
 mod answer_head;
+mod forwarded;
 mod handshake;
 mod heads;
 mod message_stream;
 mod origin;
+mod proxy_header;
 mod reads;
 mod request_head;
 
 pub use answer_head::answer_head;
+pub use forwarded::forwarded;
 pub use handshake::handshake;
 pub use message_stream::{client_stream, message_stream};
 pub use origin::origin;
+pub use proxy_header::proxy_header;
 pub use request_head::request_head;

@@ -10,7 +10,7 @@ use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, RequestHead, split_host};
 /// No origin gets in that is not on the list, and no request gets to a route that is not its own.
 ///
 /// The input has NUL between its parts: the host, the target, and then the request's origins. Those behind an empty
-/// part are the server's list; none at all stands for the server's own pages.
+/// part are the server's list: origins, hosts, and either with a star. None at all stands for the server's own pages.
 pub fn origin(data: &[u8]) {
     let mut parts = data.split(|&byte| byte == 0);
     let (host, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -28,19 +28,24 @@ pub fn origin(data: &[u8]) {
 
     let gate = if listed.is_empty() { Ok(AllowedOrigins::same_origin()) } else { AllowedOrigins::new(&listed) };
     let Ok(gate) = gate else { return };
-    let listed: Option<Vec<Origin>> = listed.into_iter().map(Origin::parse).collect();
+    let listed: Option<Vec<Entry>> = listed.into_iter().map(Entry::parse).collect();
     let listed = listed.expect("an entry that is taken is an origin");
     let origins: Vec<&[u8]> = head.headers("origin").collect();
     let may_enter = match &origins[..] {
-        [origin] => std::str::from_utf8(origin)
-            .ok()
-            .and_then(Origin::parse)
-            .is_some_and(|origin| if listed.is_empty() { origin.is_of(&head) } else { listed.contains(&origin) }),
+        [origin] => std::str::from_utf8(origin).ok().and_then(Origin::parse).is_some_and(|page| {
+            if listed.is_empty() { page.is_of(&head) } else { listed.iter().any(|l| l.is_for(&page)) }
+        }),
         _ => false,
     };
     assert_eq!(admits(&gate, &head), may_enter, "{origins:?} at {:?}, {listed:?} are listed", head.host());
     let may_enter = may_enter || origins.is_empty();
-    assert_eq!(admits(&gate.allow_missing(true), &head), may_enter);
+    assert_eq!(admits(&gate.clone().allow_missing(true), &head), may_enter);
+
+    // Entry by entry, in whatever way each is written, the list becomes empty.
+    for entry in gate.entries() {
+        assert_eq!(gate.remove(&entry.to_ascii_uppercase()), Ok(true), "{entry}");
+    }
+    assert_eq!(gate.entries(), Vec::<String>::new());
 }
 
 fn admits(gate: &AllowedOrigins, head: &RequestHead) -> bool {
@@ -77,6 +82,55 @@ impl Origin {
             && asked
                 .is_some_and(|(name, asked)| name.eq_ignore_ascii_case(host) && asked.or(default_port(scheme)) == *port)
     }
+}
+
+/// An entry of the list, taken apart.
+#[derive(Debug)]
+enum Entry {
+    /// Neither scheme nor port is told.
+    Host { host: String, star: bool },
+    /// With a star, the host is what follows it.
+    Origin { origin: Origin, star: bool },
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Self> {
+        let without_star = text.replacen("://*.", "://", 1);
+        let star = without_star != text;
+        if text.eq_ignore_ascii_case("null") {
+            return Some(Self::Origin { origin: Origin(None), star: false });
+        }
+        if text.contains("://") {
+            let origin = Origin::parse(&without_star)?;
+            let is_good = !star || origin.0.as_ref().is_some_and(|(_, host, _)| is_domain(host));
+            return is_good.then_some(Self::Origin { origin, star });
+        }
+        let (star, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
+        let (host, port) = split_host(name)?;
+        let is_good = host == name && port.is_none() && !host.contains('*') && (!star || is_domain(host));
+        is_good.then(|| Self::Host { host: host.to_ascii_lowercase(), star })
+    }
+
+    fn is_for(&self, page: &Origin) -> bool {
+        let is_host = |listed: &str, star: bool, page: &str| match page.strip_suffix(listed).filter(|_| star) {
+            Some(front) => front.strip_suffix('.').is_some_and(|label| !label.is_empty() && !label.contains('.')),
+            None => listed == page && !star,
+        };
+        match (self, &page.0) {
+            (Self::Origin { origin: Origin(None), .. }, None) => true,
+            (Self::Origin { origin: Origin(Some(listed)), star }, Some(page)) => {
+                (&listed.0, listed.2) == (&page.0, page.2) && is_host(&listed.1, *star, &page.1)
+            }
+            (Self::Host { host, star }, Some(page)) => is_host(host, *star, &page.1),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a name may have a label in front: an address may not.
+fn is_domain(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    !host.starts_with('[') && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn default_port(scheme: &str) -> Option<u16> {

@@ -287,6 +287,8 @@ mod tests {
         assert_eq!(ProxyHeader::parse(b"PROXY UNKNOWN \xff\r\n"), Err(Malformed));
         let line = format!("PROXY UNKNOWN {}\r\n", "f".repeat(92));
         assert_eq!(ProxyHeader::parse(line.as_bytes()), Err(TooLong));
+        assert_eq!(ProxyHeader::parse(&line.as_bytes()[..MAX_LINE]), Err(TooLong));
+        assert_eq!(ProxyHeader::parse(&line.as_bytes()[..MAX_LINE - 1]), Ok(None));
     }
 
     #[test]
