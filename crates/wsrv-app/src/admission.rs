@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::route::Route;
+use crate::transport::Transport;
 use bytes::BytesMut;
 use http::{Extensions, StatusCode};
 use std::future::poll_fn;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout_at};
-use wsrv_core::{Accepted, Connections, Driver, Place};
+use wsrv_core::{Connections, Place};
 use wsrv_http::{Gate, Matched, Opening, Rejection};
 use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
@@ -25,14 +26,6 @@ pub(crate) struct Admitted {
     place: Place,
     /// The host knew where the peer is.
     addressed: bool,
-}
-
-/// What a connection runs over, once the host has handed it out.
-pub(crate) enum Transport {
-    Accepted(Accepted),
-    /// Whatever another server runs over.
-    #[cfg(feature = "http")]
-    Upgraded(hyper_util::rt::TokioIo<hyper::upgrade::Upgraded>),
 }
 
 /// Decides about a request, until the deadline at the latest. What panics refuses.
@@ -133,11 +126,7 @@ impl Admitted {
         request.share(shared_lines);
         let wire = WebSocket::server(request).limits(route.message_limits).subprotocol(subprotocol.as_deref());
         let wire = wire.extensions(extensions).response_headers(response_headers);
-        let driver = match transport {
-            Transport::Accepted(stream) => Driver::accepted(stream, wire),
-            #[cfg(feature = "http")]
-            Transport::Upgraded(stream) => Driver::io(stream, wire),
-        };
+        let driver = transport.driver(wire);
         // Where neither the host nor a gate has known it, the socket may.
         let driver = match remote_addr {
             None if !addressed => driver,

@@ -4,6 +4,7 @@ use crate::host::Host;
 use crate::life::Life;
 use crate::route::{IntoRoute, Route};
 use crate::server::Server;
+use crate::transport::Security;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ impl Default for Handshakes {
 pub(crate) struct Settings {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) tls_timeout: Duration,
     #[cfg(feature = "http")]
     pub(crate) http_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
@@ -55,6 +58,8 @@ impl Default for Settings {
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls_timeout: Duration::from_secs(5),
             #[cfg(feature = "http")]
             http_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(15),
@@ -146,6 +151,14 @@ impl App {
         self
     }
 
+    /// How long the TLS handshake may take, from the accept on, whatever the pace at which bytes arrive. The
+    /// [time for the whole opening](App::handshake_timeout) runs meanwhile. Default 5 s.
+    #[cfg(feature = "tls")]
+    pub fn tls_timeout(mut self, time: Duration) -> Self {
+        self.settings.tls_timeout = time;
+        self
+    }
+
     /// How long a connection may take from the beginning of one request for the [HTTP service](App::http) to the
     /// beginning of the next: to send a body, to wait for the answer, to read it, to be silent. Then it is closed.
     /// Default 60 s.
@@ -228,9 +241,7 @@ impl App {
     ///
     /// Dropped before it is ready, nothing listens.
     pub async fn bind(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server, BindError> {
-        let shown = format!("{addr:?}");
-        let listener = Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })?;
-        self.listen(listener)
+        self.listen(bind(addr).await?)
     }
 
     /// Uses a listener that is there: a [Unix socket](Listener::unix), or one that was made elsewhere.
@@ -239,7 +250,35 @@ impl App {
     ///
     /// A path is malformed or used twice.
     pub fn listen(self, listener: impl Into<Listener>) -> Result<Server, BindError> {
-        Ok(Server::new(listener.into(), Arc::new(self.into_host()?)))
+        Ok(Server::new(listener.into(), Security::Plain, Arc::new(self.into_host()?)))
+    }
+
+    /// As [`bind`](App::bind), for TLS; see [`tls`](crate::tls).
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice, or the address cannot be listened on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing listens.
+    #[cfg(feature = "tls")]
+    pub async fn bind_tls(
+        self,
+        addr: impl ToSocketAddrs + fmt::Debug,
+        tls: crate::tls::Tls,
+    ) -> Result<Server, BindError> {
+        self.listen_tls(bind(addr).await?, tls)
+    }
+
+    /// As [`listen`](App::listen), for TLS; see [`tls`](crate::tls).
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice.
+    #[cfg(feature = "tls")]
+    pub fn listen_tls(self, listener: impl Into<Listener>, tls: crate::tls::Tls) -> Result<Server, BindError> {
+        Ok(Server::new(listener.into(), Security::Tls(tls), Arc::new(self.into_host()?)))
     }
 
     /// Makes a service of it, to be called by somebody else's server: an axum or hyper application.
@@ -263,4 +302,9 @@ impl App {
         let host = host.with_fallback(self.fallback);
         Ok(host)
     }
+}
+
+async fn bind(addr: impl ToSocketAddrs + fmt::Debug) -> Result<Listener, BindError> {
+    let shown = format!("{addr:?}");
+    Listener::bind(addr).await.map_err(|source| BindError::Listen { addr: shown, source })
 }

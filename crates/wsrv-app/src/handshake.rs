@@ -1,7 +1,8 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
-use crate::admission::{Transport, admit};
+use crate::admission::admit;
 use crate::host::Host;
+use crate::transport::{Security, Transport};
 use bytes::BytesMut;
 use http::Extensions;
 use std::io;
@@ -22,9 +23,15 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one accepted socket up to the point where somebody else takes over. Its place among the handshakes is free
 /// again then.
-pub(crate) async fn serve(stream: Accepted, peer: Option<SocketAddr>, host: Arc<Host>, place: Place) {
+pub(crate) async fn serve(
+    stream: Accepted,
+    peer: Option<SocketAddr>,
+    security: Security,
+    host: Arc<Host>,
+    place: Place,
+) {
     // Pinned here: given away, the future would lie in those that hold it several times.
-    host.life.until_cut(pin!(take_in(stream, peer, &host))).await;
+    host.life.until_cut(pin!(take_in(stream, peer, security, &host))).await;
     drop(place);
 }
 
@@ -36,13 +43,22 @@ pub(crate) async fn turn_away(
     host: Arc<Host>,
     place: Place,
 ) {
-    host.life.until_cut(refuse(stream, peer, "", &rejection)).await;
+    host.life.until_cut(refuse(Transport::Accepted(stream), peer, "", &rejection)).await;
     drop(place);
 }
 
-async fn take_in(mut stream: Accepted, peer: Option<SocketAddr>, host: &Arc<Host>) {
+async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security, host: &Arc<Host>) {
     // One deadline for everything, so that no pace of dribbling buys time.
     let deadline = Instant::now() + host.settings.handshake_timeout;
+    let (mut stream, extensions) = match security {
+        Security::Plain => (Transport::Accepted(stream), Extensions::new()),
+        // Boxed: its room is not for those without.
+        #[cfg(feature = "tls")]
+        Security::Tls(tls) => match Box::pin(crate::tls::take_in(stream, peer, &tls, host, deadline)).await {
+            Some(secured) => secured,
+            None => return,
+        },
+    };
     let mut received = BytesMut::new();
     let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host)).await {
         Ok(Ok(Some(request))) => request,
@@ -60,15 +76,15 @@ async fn take_in(mut stream: Accepted, peer: Option<SocketAddr>, host: &Arc<Host
         if let Some(fallback) = &host.fallback {
             let stream = crate::replay::Replay::new(&request, received, stream);
             // Boxed: what not every connection needs is not to make all of them larger.
-            return Box::pin(crate::keep_alive::serve(stream, peer, host, fallback)).await;
+            return Box::pin(crate::keep_alive::serve(stream, peer, extensions, host, fallback)).await;
         }
     }
-    let admitted = match admit(host, request, peer, Extensions::new(), deadline).await {
+    let admitted = match admit(host, request, peer, extensions, deadline).await {
         Ok(admitted) => admitted,
         Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
     };
     match timeout_at(deadline, stream.write_all(&admitted.encode())).await {
-        Ok(Ok(())) => host.start(admitted, Transport::Accepted(stream), received),
+        Ok(Ok(())) => host.start(admitted, stream, received),
         _ => tracing::debug!(?peer, "lost in the opening handshake"),
     }
 }
@@ -76,7 +92,7 @@ async fn take_in(mut stream: Accepted, peer: Option<SocketAddr>, host: &Arc<Host
 /// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or
 /// the server stops.
 async fn read_head(
-    stream: &mut Accepted,
+    stream: &mut Transport,
     received: &mut BytesMut,
     host: &Host,
 ) -> Result<Option<RequestHead>, Rejection> {
@@ -106,8 +122,8 @@ pub(crate) fn log_refusal(peer: Option<SocketAddr>, rejection: &Rejection) {
 }
 
 /// Answers a request with this method, and sees to it that the answer arrives.
-fn refuse(
-    mut stream: Accepted,
+pub(crate) fn refuse(
+    mut stream: Transport,
     peer: Option<SocketAddr>,
     method: &str,
     rejection: &Rejection,

@@ -1,9 +1,10 @@
 //! What all hosts of an app share: whatever brings the requests, this is what they meet.
 
-use crate::admission::{Admitted, Transport};
+use crate::admission::Admitted;
 use crate::app::Settings;
 use crate::life::Life;
 use crate::route::Route;
+use crate::transport::Transport;
 use bytes::BytesMut;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};

@@ -1,6 +1,6 @@
 //! A connection that brings ordinary requests, one after the other, and perhaps becomes a WebSocket with the last.
 
-use crate::admission::{Admitted, Transport, admit};
+use crate::admission::{Admitted, admit};
 use crate::fallback::{Fallback, Response, with_body};
 use crate::handshake::{linger, log_refusal};
 use crate::host::Host;
@@ -28,8 +28,16 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// Serves a connection whose first request is in `stream`'s replay and asks for no upgrade.
 ///
 /// The requests are read and the answers written by hyper; it gives the stream back for the WebSocket.
-pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host, fallback: &Fallback) {
-    let exchange = Exchange { host, fallback, peer, progress: Mutex::default() };
+///
+/// `extensions` are what is known of the peer beforehand; each request gets them.
+pub(crate) async fn serve(
+    stream: Replay,
+    peer: Option<SocketAddr>,
+    extensions: Extensions,
+    host: &Host,
+    fallback: &Fallback,
+) {
+    let exchange = Exchange { host, fallback, peer, extensions, progress: Mutex::default() };
     let service = service_fn(|request| {
         exchange.progress().began = Some(Instant::now());
         Box::pin(async { Ok::<_, Infallible>(exchange.answer(request).await) })
@@ -79,7 +87,7 @@ pub(crate) async fn serve(stream: Replay, peer: Option<SocketAddr>, host: &Host,
     let (stream, received) = parts.io.into_inner().into_parts(parts.read_buf);
     let admitted = exchange.progress().admitted.take();
     match admitted {
-        Some(admitted) => host.start(admitted, Transport::Accepted(stream), received),
+        Some(admitted) => host.start(admitted, stream, received),
         None => linger(stream).await,
     }
 }
@@ -88,6 +96,7 @@ struct Exchange<'a> {
     host: &'a Host,
     fallback: &'a Fallback,
     peer: Option<SocketAddr>,
+    extensions: Extensions,
     progress: Mutex<Progress>,
 }
 
@@ -115,12 +124,13 @@ impl Exchange<'_> {
         let head = RequestHead::from_parts(&parts, self.host.settings.head)?;
         check_http(&head)?;
         if !head.is_upgrade() {
+            parts.extensions.extend(self.extensions.clone());
             RemoteAddr::attach(self.peer, &mut parts.extensions);
             return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
         }
         self.progress().upgrading = true;
         let deadline = Instant::now() + self.host.settings.handshake_timeout;
-        let admitted = admit(self.host, head, self.peer, Extensions::new(), deadline).await?;
+        let admitted = admit(self.host, head, self.peer, self.extensions.clone(), deadline).await?;
         let response = admitted.response();
         self.progress().admitted = Some(admitted);
         Ok(with_body(response.map(|()| Bytes::new())))

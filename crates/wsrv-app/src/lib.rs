@@ -149,6 +149,9 @@ mod route;
 mod server;
 #[cfg(feature = "http")]
 mod service;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod transport;
 
 pub use app::{App, BindError};
 pub use life::Stopped;

@@ -1,28 +1,28 @@
 //! A stream of which something was read already.
 
+use crate::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wsrv_core::Accepted;
 use wsrv_rfc6455::handshake::RequestHead;
 
 /// Gives the request's head and what came behind it once more, and then goes on with the stream.
 pub(crate) struct Replay {
     prefix: BytesMut,
-    stream: Accepted,
+    stream: Transport,
 }
 
 impl Replay {
-    pub(crate) fn new(head: &RequestHead, received: BytesMut, stream: Accepted) -> Self {
+    pub(crate) fn new(head: &RequestHead, received: BytesMut, stream: Transport) -> Self {
         let mut prefix = BytesMut::from(&head.to_bytes()[..]);
         prefix.extend_from_slice(&received);
         Replay { prefix, stream }
     }
 
     /// The stream, and what was read of it beyond what the reader has used: `unused` is what it gives back.
-    pub(crate) fn into_parts(self, unused: Bytes) -> (Accepted, BytesMut) {
+    pub(crate) fn into_parts(self, unused: Bytes) -> (Transport, BytesMut) {
         let mut received = BytesMut::from(unused);
         received.extend_from_slice(&self.prefix);
         (self.stream, received)
@@ -76,6 +76,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use wsrv_core::Accepted;
     use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
 
     #[tokio::test]
@@ -84,7 +85,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for stop in 0..HEAD.len() + 10 {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let stream = Accepted::Tcp(listener.accept().await.unwrap().0);
+            let stream = Transport::Accepted(Accepted::Tcp(listener.accept().await.unwrap().0));
             peer.write_all(b"later").await.unwrap();
             drop(peer);
             let mut received = BytesMut::from([HEAD, b"early"].concat().as_slice());

@@ -3,6 +3,7 @@
 use crate::handshake;
 use crate::host::Host;
 use crate::life::{Life, Stopped};
+use crate::transport::Security;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use wsrv_core::{Connections, Listener, Reason};
 /// A server that listens and is about to serve.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, Security)>,
     serving: Serving,
 }
 
@@ -30,13 +31,20 @@ impl Drop for Serving {
 }
 
 impl Server {
-    pub(crate) fn new(listener: Listener, host: Arc<Host>) -> Self {
-        Server { listeners: vec![listener], serving: Serving(host) }
+    pub(crate) fn new(listener: Listener, security: Security, host: Arc<Host>) -> Self {
+        Server { listeners: vec![(listener, security)], serving: Serving(host) }
     }
 
     /// Listens there as well: all listeners serve the same routes, and stop together.
     pub fn and_listen(mut self, listener: impl Into<Listener>) -> Self {
-        self.listeners.push(listener.into());
+        self.listeners.push((listener.into(), Security::Plain));
+        self
+    }
+
+    /// Listens there as well, for TLS; see [`tls`](crate::tls).
+    #[cfg(feature = "tls")]
+    pub fn and_listen_tls(mut self, listener: impl Into<Listener>, tls: crate::tls::Tls) -> Self {
+        self.listeners.push((listener.into(), Security::Tls(tls)));
         self
     }
 
@@ -46,7 +54,7 @@ impl Server {
     ///
     /// It is a Unix socket, or the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listeners[0].local_addr()
+        self.listeners[0].0.local_addr()
     }
 
     /// The established connections, to count them or to close them all.
@@ -98,8 +106,8 @@ impl Server {
         let Server { listeners, serving } = self;
         let host = &serving.0;
         let mut accepting: JoinSet<()> = JoinSet::new();
-        for listener in listeners {
-            accepting.spawn(accept(listener, host.clone()));
+        for (listener, security) in listeners {
+            accepting.spawn(accept(listener, security, host.clone()));
         }
         tokio::select! {
             () = stop => host.life.stop(Reason::GoingAway),
@@ -114,12 +122,15 @@ impl Server {
 }
 
 /// Accepts until the server stops, and then waits for the requests that have come.
-async fn accept(listener: Listener, host: Arc<Host>) {
+async fn accept(listener: Listener, security: Security, host: Arc<Host>) {
     let mut stopping = pin!(host.life.stopping());
     loop {
         tokio::select! {
             (stream, peer) = listener.accept() => match host.begin_handshake(peer) {
-                Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, host.clone(), place))),
+                Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, security.clone(), host.clone(), place))),
+                // To tell it, there would have to be a handshake first, which is the work there is no place for.
+                #[cfg(feature = "tls")]
+                Err(rejection) if matches!(security, Security::Tls(_)) => handshake::log_refusal(peer, &rejection),
                 Err(rejection) => if let Some(place) = host.begin_farewell() {
                     tokio::spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
                 },

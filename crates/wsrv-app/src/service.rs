@@ -1,11 +1,12 @@
 //! An app inside somebody else's HTTP server.
 
-use crate::admission::{Transport, admit};
+use crate::admission::admit;
 use crate::app::HANDSHAKES_PER_ADDRESS;
 use crate::handshake::log_refusal;
 use crate::host::Host;
 use crate::life::Stopped;
 use crate::remote_addr::RemoteAddr;
+use crate::transport::Transport;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
 use http::{Extensions, Request, Response, StatusCode, Version};

@@ -1,0 +1,82 @@
+//! The TLS handshake of one accepted stream.
+
+use super::{PeerCertificates, Tls, TlsInfo};
+use crate::handshake::{linger, refuse};
+use crate::host::Host;
+use crate::transport::Transport;
+use http::{Extensions, StatusCode};
+use std::io;
+use std::net::SocketAddr;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wsrv_core::Accepted;
+use wsrv_http::Rejection;
+
+/// Does the handshake, until the deadline at the latest. `None`: there is nobody to talk to, and that was told.
+pub(crate) async fn take_in(
+    stream: Accepted,
+    peer: Option<SocketAddr>,
+    tls: &Tls,
+    host: &Host,
+    deadline: Instant,
+) -> Option<(Transport, Extensions)> {
+    let deadline = deadline.min(Instant::now() + host.settings.tls_timeout);
+    let shake_hands = async {
+        if is_plain_http(&stream).await {
+            return Shaken::Plain(stream);
+        }
+        if let Accepted::Tcp(tcp) = &stream {
+            // Fails only if the peer is gone. Nothing here is better for waiting.
+            let _ = tcp.set_nodelay(true);
+        }
+        match TlsAcceptor::from(tls.config()).accept(stream).into_fallible().await {
+            Ok(stream) => Shaken::Done(Box::new(stream)),
+            Err((error, stream)) => Shaken::Failed(error, stream),
+        }
+    };
+    let shaken = tokio::select! {
+        shaken = timeout_at(deadline, shake_hands) => shaken,
+        // No request has come.
+        () = host.life.stopping() => return None,
+    };
+    match shaken {
+        Ok(Shaken::Done(stream)) => {
+            let mut extensions = Extensions::new();
+            let session = stream.get_ref().1;
+            extensions.insert(TlsInfo::of(session));
+            if let Some(certificates) = PeerCertificates::of(session) {
+                extensions.insert(certificates);
+            }
+            return Some((Transport::Tls(stream), extensions));
+        }
+        Ok(Shaken::Plain(stream)) => {
+            let rejection = Rejection::new(StatusCode::BAD_REQUEST, "a plain request on a port for TLS");
+            refuse(Transport::Accepted(stream), peer, "", &rejection).await;
+        }
+        Ok(Shaken::Failed(error, stream)) => {
+            tracing::debug!(?peer, %error, "the TLS handshake failed");
+            // The alert is on its way.
+            linger(stream).await;
+        }
+        Err(_) => tracing::debug!(?peer, "the TLS handshake took too long"),
+    }
+    None
+}
+
+enum Shaken {
+    Done(Box<TlsStream<Accepted>>),
+    Plain(Accepted),
+    Failed(io::Error, Accepted),
+}
+
+/// Whether the peer has begun with a letter, as a request does and TLS does not. Waits for its first byte.
+async fn is_plain_http(stream: &Accepted) -> bool {
+    let mut first = [0];
+    match stream {
+        // What is wrong with the socket, the handshake will meet.
+        Accepted::Tcp(tcp) => tcp.peek(&mut first).await.is_ok() && first[0].is_ascii_alphabetic(),
+        // Tokio cannot look ahead here; such a peer gets an alert.
+        _ => false,
+    }
+}
