@@ -228,6 +228,67 @@ async fn layer_brings_strokes_to_the_others_and_closes_on_nonsense() {
     assert!(matches!(end, Message::Close(Some(frame)) if u16::from(frame.code) == 1007));
 }
 
+/// Says hello over TLS, trusting this certificate only.
+async fn greet_over_tls(port: u16, certificate: &str) {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+    let url = format!("wss://localhost:{port}/");
+    let (mut peer, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    peer.send(Message::text("hello")).await.unwrap();
+    let message = tokio::time::timeout(Duration::from_secs(10), peer.next()).await.expect("in time");
+    assert_eq!(message.unwrap().unwrap(), Message::text("hello"));
+    peer.close(None).await.unwrap();
+}
+
+fn port_of(running: &Running) -> u16 {
+    let port = running.url.strip_prefix("wss://localhost:").and_then(|rest| rest.strip_suffix('/'));
+    port.expect("a TLS address").parse().unwrap()
+}
+
+#[tokio::test]
+async fn tls_shows_the_certificate_that_it_has_made() {
+    let mut running = Running::start("tls", &["127.0.0.1:0"]);
+    let mut certificate = String::new();
+    while !certificate.ends_with("-----END CERTIFICATE-----\n") {
+        certificate += &(running.next_line() + "\n");
+    }
+    greet_over_tls(port_of(&running), &certificate).await;
+    assert!(running.next_line().ends_with("speaks TLSv1_3"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn tls_reads_its_files_again_at_a_signal() {
+    let folder = std::env::temp_dir().join(format!("wsrv-example-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&chain, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        made.cert.pem()
+    };
+    let first = renew();
+    let mut running = Running::start("tls", &["127.0.0.1:0", chain.to_str().unwrap(), key.to_str().unwrap()]);
+    greet_over_tls(port_of(&running), &first).await;
+    assert!(running.next_line().ends_with("speaks TLSv1_3"));
+    let second = renew();
+    assert!(Command::new("kill").args(["-HUP", &running.child.id().to_string()]).status().unwrap().success());
+    assert_eq!(running.next_line(), "new certificate");
+    greet_over_tls(port_of(&running), &second).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn custom_wire_answers_messages_pings_and_the_goodbye() {
     let running = Running::start("custom_wire", &["127.0.0.1:0"]);

@@ -193,7 +193,7 @@ impl App {
     }
 
     /// How many accepted sockets may be in their opening handshake at once; one that brings pages to the HTTP service
-    /// counts for as long as it lives. Past it, sockets are told 503 before their request is read. Default 16,384.
+    /// counts for as long as it lives. Past it, sockets are told 503 before their request is read, or closed if they are for TLS. Default 16,384.
     pub fn max_handshakes(self, handshakes: impl Into<Option<usize>>) -> Self {
         self.handshakes.0.set_total(handshakes.into());
         self

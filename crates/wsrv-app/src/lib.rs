@@ -81,7 +81,24 @@
 //!   and [`Server::and_listen`] for several at once;
 //! - beside pages on the same port (feature `http`): requests that ask for no upgrade go to the `tower` service given
 //!   to `App::http`, and a connection that has brought pages may still become a WebSocket with a later request;
+//! - with TLS, on any of these listeners: `App::bind_tls` and `Server::and_listen_tls` (feature `tls`);
 //! - inside an axum or hyper application (feature `http`): `App::into_service` makes a `WebSocketService` of it.
+//!
+//! # TLS
+//!
+//! With the feature `tls`, listeners speak TLS by rustls: certificates by name, reloaded without a restart, client
+//! certificates, resumption. Its page is the module `tls`.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tls")]
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! use wsrv_app::prelude::*;
+//! use wsrv_app::tls::Tls;
+//!
+//! let tls = Tls::from_pem_files("cert.pem", "key.pem")?;
+//! App::new().bind_tls("[::]:443", tls).await?.serve().await;
+//! # Ok(()) }
+//! ```
 //!
 //! # Limits
 //!
@@ -89,6 +106,7 @@
 //! |---|---|---|---|
 //! | a request's head | [`App::head_limits`] | 16 KiB, 8 KiB a line, 100 headers | 431, 414 |
 //! | from the accept to the answer, gates included | [`App::handshake_timeout`] | 10 s | 408, 503 |
+//! | the TLS handshake, within that | `App::tls_timeout` | 5 s | closed |
 //! | handshakes at once, in all | [`App::max_handshakes`] | 16,384 | 503 |
 //! | … from one address | [`App::max_handshakes_per_address`] | 1,024 | 503 |
 //! | WebSockets at once, in all | [`App::max_connections`] | none | 503 |
@@ -114,7 +132,7 @@
 //! | error | panics of handlers, gates and HTTP services; another server that does no upgrades |
 //! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; sockets that cannot be accepted; connections cut at the end; limits per address that count nobody |
 //! | info | the server stops; accepting goes on |
-//! | debug | refused requests and why, handlers' errors with another reason, how each connection ended |
+//! | debug | refused requests and why, TLS handshakes that fail, handlers' errors with another reason, how each connection ended |
 //!
 //! So a subscriber at its usual level, INFO, shows nothing that a peer has done. To see that as well, with the
 //! `EnvFilter` of `tracing-subscriber`: `RUST_LOG=wsrv_app=debug,wsrv_core=debug`.
@@ -129,6 +147,7 @@
 //! - `http`: the other hosts, which brings hyper. Without it, requests that ask for no upgrade are refused.
 //! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
 //!   `http`.
+//! - `tls`: TLS by rustls, with the cryptography of `ring`, for which a C compiler is needed.
 //! - `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
