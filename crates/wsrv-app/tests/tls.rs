@@ -25,6 +25,7 @@ use wsrv_app::prelude::*;
 use wsrv_app::tls::{PeerCertificates, Pem, Tls, TlsError, TlsInfo};
 
 const LARGE: usize = 16 << 20;
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Running {
     addr: SocketAddr,
@@ -548,7 +549,8 @@ async fn a_socket_too_many_for_tls_is_closed_without_a_word() {
 #[tokio::test]
 async fn who_has_not_finished_the_tls_handshake_does_not_hold_up_the_end() {
     let authority = Authority::new("all");
-    let server = Running::start(echo_app(), &authority.tls(&["localhost"])).await;
+    let app = echo_app().tls_timeout(HOUR).handshake_timeout(HOUR);
+    let server = Running::start(app, &authority.tls(&["localhost"])).await;
     let mut peer = connect(&authority.client(), server.addr).await;
     let mut silent = TcpStream::connect(server.addr).await.unwrap();
     silent.write_all(&[0x16, 3, 1]).await.unwrap();
