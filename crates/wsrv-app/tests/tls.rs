@@ -133,6 +133,40 @@ async fn plain_and_tls_listeners_serve_beside_each_other_and_connections_know_wh
 }
 
 #[tokio::test]
+async fn addresses_are_those_of_the_socket_below_tls() {
+    async fn tell(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+        socket.send(format!("{:?} {:?}", socket.local_addr(), socket.remote_addr()).into()).await?;
+        Ok(())
+    }
+    let authority = Authority::new("all");
+    let server = Running::start(App::new().route("/", from_fn(tell)), &authority.tls(&["localhost"])).await;
+    let mut peer = connect(&authority.client(), server.addr).await;
+    let own = peer.get_ref().get_ref().0.local_addr().unwrap();
+    assert_eq!(hear(&mut peer).await.to_text().unwrap(), format!("Some({}) Some({own})", server.addr));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_speaks_tls_too() {
+    let authority = Authority::new("all");
+    let files = Files::new("unix");
+    let path = files.0.join("socket");
+    let app = App::new().route("/", from_fn(tell));
+    let server = app.listen_tls(Listener::unix(&path).unwrap(), authority.tls(&["localhost"])).unwrap();
+    tokio::spawn(server.serve_until(std::future::pending()));
+    let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let mut peer = upgrade(authority.client().over(stream, "localhost").await.unwrap()).await;
+    assert!(hear(&mut peer).await.to_text().unwrap().starts_with("TLSv1_3"));
+    // A plain request is no TLS here either; it gets an alert.
+    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer.first(), Some(&0x15));
+}
+
+#[tokio::test]
 async fn gates_can_ask_for_tls() {
     fn secure(opening: &mut Opening) -> Result<(), Rejection> {
         match opening.extensions().get::<TlsInfo>() {

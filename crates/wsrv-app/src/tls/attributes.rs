@@ -8,7 +8,8 @@ use tokio_rustls::rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerCo
 /// How a request's TLS was agreed on. A request or connection that has it came over TLS; one without did not, as far as
 /// this server knows.
 ///
-/// Among the extensions of the opening, of the connection, and of requests for the HTTP service.
+/// Among the extensions of the opening, of the connection, and of requests for the HTTP service. Where another server
+/// speaks TLS and the app is a service inside it, that server can put it into its requests' extensions.
 #[derive(Clone, Debug)]
 pub struct TlsInfo {
     version: ProtocolVersion,
@@ -19,8 +20,8 @@ pub struct TlsInfo {
 }
 
 impl TlsInfo {
-    /// What was agreed on in a handshake that is complete.
-    pub(super) fn of(tls: &ServerConnection) -> Self {
+    /// What was agreed on in this connection's handshake, which is complete.
+    pub fn of(tls: &ServerConnection) -> Self {
         TlsInfo {
             version: tls.protocol_version().unwrap_or(ProtocolVersion::Unknown(0)),
             cipher_suite: tls.negotiated_cipher_suite().map_or(CipherSuite::Unknown(0), |suite| suite.suite()),
@@ -65,7 +66,8 @@ impl TlsInfo {
 pub struct PeerCertificates(Arc<[CertificateDer<'static>]>);
 
 impl PeerCertificates {
-    pub(super) fn of(tls: &ServerConnection) -> Option<Self> {
+    /// Those that were shown in this connection's handshake, which is complete, if there are any.
+    pub fn of(tls: &ServerConnection) -> Option<Self> {
         let chain = tls.peer_certificates().filter(|chain| !chain.is_empty())?;
         Some(PeerCertificates(chain.into()))
     }
