@@ -83,7 +83,13 @@ async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security,
         Ok(admitted) => admitted,
         Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
     };
-    match timeout_at(deadline, stream.write_all(&admitted.encode())).await {
+    let answer = admitted.encode();
+    let answered = async {
+        stream.write_all(&answer).await?;
+        // The driver flushes only what it has written itself.
+        stream.flush().await
+    };
+    match timeout_at(deadline, answered).await {
         Ok(Ok(())) => host.start(admitted, stream, received),
         _ => tracing::debug!(?peer, "lost in the opening handshake"),
     }
