@@ -211,7 +211,7 @@ pub mod layer {
     pub use wsrv_rfc6455::connection::WebSocket;
 }
 
-// The programs in the README have to compile; one needs the feature.
-#[cfg(all(doctest, feature = "http"))]
+// The programs in the README have to compile; some need a feature.
+#[cfg(all(doctest, feature = "http", feature = "tls"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -47,8 +47,8 @@
 //! **Sessions** can be resumed: by tickets, whose keys change every six hours, and by a memory of 1,024 sessions for
 //! peers without tickets. Early data (0-RTT) is not accepted, since it can be replayed.
 //!
-//! **Memory.** Beside what every connection has, rustls keeps its keys, a read buffer of 4 KiB, and up to 64 KiB that
-//! are encrypted and that the peer's socket has not taken yet.
+//! **Memory.** Beside what every connection has, rustls keeps its keys and a read buffer of 4 KiB, in all 8 to 12 KiB
+//! while a connection is idle, and up to 64 KiB that are encrypted and that the peer's socket has not taken yet.
 
 mod accept;
 mod attributes;
