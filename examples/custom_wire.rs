@@ -50,6 +50,10 @@ impl Wire for Framed {
         FramedConnection(link)
     }
 
+    fn size(prepared: &Bytes) -> usize {
+        prepared.len()
+    }
+
     fn reason(close: &Reason) -> Reason {
         *close
     }

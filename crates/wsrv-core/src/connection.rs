@@ -1,6 +1,6 @@
 //! What every layer's connection has in common.
 
-use crate::{AttributeStore, ConnectionId, Limits, Link, Reason, Wire};
+use crate::{AttributeStore, ConnectionId, Limits, Link, Reason, SendError, SlowPeer, Wire};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -56,6 +56,24 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Changes the bounds of this connection from now on. See [`Link::set_limits`].
     fn set_limits(&self, limits: impl Into<Arc<Limits>>) {
         self.link().set_limits(limits);
+    }
+
+    /// Sends a message at once or not at all, with this policy instead of [`Limits::slow_peer`] if the peer is slow.
+    ///
+    /// ```
+    /// # use wsrv_core::{Connection, SlowPeer, lines::LineConnection};
+    /// # fn example(conn: &LineConnection) {
+    /// // Whoever draws the cursor wants to know where it is, not where it was.
+    /// let _ = conn.try_send_with("cursor 12 50", SlowPeer::KeepLatest(1));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if there is no room and none can be made, in which
+    /// case the policy decides whether the connection goes on.
+    fn try_send_with(&self, message: impl Into<Self::Outgoing>, policy: SlowPeer) -> Result<(), SendError> {
+        self.link().try_send_prepared(&Self::encode(message.into()), Some(policy))
     }
 
     /// What others have attached to this connection.

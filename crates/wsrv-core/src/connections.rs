@@ -1,7 +1,7 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
 use crate::life::Millis;
-use crate::{ConnectionId, Link, Places, Rates, Reason, Wire};
+use crate::{ConnectionId, Link, Losses, Places, Rates, Reason, Wire};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -35,6 +35,8 @@ struct Inner {
 #[derive(Default)]
 struct Table {
     open: HashMap<ConnectionId, Arc<dyn Member>>,
+    /// What those lost that are gone.
+    lost: Losses,
     /// Everybody was asked to go; so is who comes now.
     closing: Option<Reason>,
     /// The ticker runs.
@@ -45,6 +47,7 @@ struct Table {
 pub(crate) trait Member: Send + Sync {
     fn close(&self, reason: Reason);
     fn cut(&self);
+    fn losses(&self) -> Losses;
     /// Looks after the connection's times.
     fn tick(&self, now: Millis);
 }
@@ -76,6 +79,17 @@ impl Connections {
         let members = self.members();
         members.iter().for_each(|member| member.cut());
         members.len()
+    }
+
+    /// What was lost to peers that read too slowly since the set was made, those that are gone included. Looks at each
+    /// connection.
+    pub fn losses(&self) -> Losses {
+        let (mut losses, members) = {
+            let table = self.lock();
+            (table.lost, table.open.values().cloned().collect::<Vec<_>>())
+        };
+        members.iter().for_each(|member| losses += member.losses());
+        losses
     }
 
     /// The places that connections take up: to limit them, or to [take](Places::take) one for a connection that is
@@ -139,8 +153,14 @@ pub(crate) struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Dropped outside the lock: it may be the last handle.
-        let _link = self.connections.lock().open.remove(&self.id);
+        let mut table = self.connections.lock();
+        let link = table.open.remove(&self.id);
+        if let Some(link) = &link {
+            table.lost += link.losses();
+        }
+        drop(table);
+        // Outside the lock: it may be the last handle.
+        drop(link);
     }
 }
 

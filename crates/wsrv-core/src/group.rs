@@ -1,14 +1,16 @@
 //! Many connections that are sent the same.
 
-use crate::{Connection, ConnectionId, SendError, Wire, batch};
+use crate::link::Refused;
+use crate::{Connection, ConnectionId, SlowPeer, Wire, batch};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A set of connections that get the same messages. Clones are the same group.
 ///
-/// A message is encoded once, whatever the number of members. Sending never waits: a member whose outbox is full
-/// meets its own [`SlowPeer`](crate::SlowPeer) policy and holds nobody up. Joining and leaving do not wait for a
+/// A message is encoded once, whatever the number of members. Sending never waits: a member that is slow holds nobody
+/// up. What is done about it, its own [`Limits::slow_peer`](crate::Limits::slow_peer) decides, or the [`SlowPeer`] policy
+/// that a message is sent with. While a message waits for slow members, they share one copy. Joining and leaving do not wait for a
 /// send either: that works on the list as it was when it began. (The first change during a send copies the list.)
 pub struct Group<C: Connection>(Arc<Mutex<Members<C>>>);
 
@@ -29,8 +31,10 @@ struct Place {
 pub struct Delivery {
     /// Members whose outbox has taken it.
     pub sent: usize,
-    /// Members whose outbox was full: they did not get it, or were closed, as their policy says.
-    pub full: usize,
+    /// Members whose outbox had no room for it, so that they do not get it.
+    pub dropped: usize,
+    /// Members whose outbox had no room for it and that are therefore being closed.
+    pub closed: usize,
 }
 
 impl<C: Connection> Group<C> {
@@ -55,12 +59,34 @@ impl<C: Connection> Group<C> {
 
     /// Sends `message` to all members.
     pub fn send(&self, message: impl Into<C::Outgoing>) -> Delivery {
-        self.send_to(message.into(), |_| true)
+        self.send_to(message.into(), None, |_| true)
+    }
+
+    /// Sends `message` to all members, with this policy for those that are slow.
+    ///
+    /// ```
+    /// # use wsrv_core::{Group, SlowPeer, lines::LineConnection};
+    /// # let group = Group::<LineConnection>::new();
+    /// // Who is behind gets the latest price of share number 7 only.
+    /// group.send_with("7 101.25", SlowPeer::KeepLatest(7));
+    /// ```
+    pub fn send_with(&self, message: impl Into<C::Outgoing>, policy: SlowPeer) -> Delivery {
+        self.send_to(message.into(), Some(policy), |_| true)
     }
 
     /// Sends `message` to the members that `wanted` chooses.
     pub fn send_filtered(&self, message: impl Into<C::Outgoing>, wanted: impl FnMut(&C) -> bool) -> Delivery {
-        self.send_to(message.into(), wanted)
+        self.send_to(message.into(), None, wanted)
+    }
+
+    /// Sends `message` to the members that `wanted` chooses, with this policy for those that are slow.
+    pub fn send_filtered_with(
+        &self,
+        message: impl Into<C::Outgoing>,
+        policy: SlowPeer,
+        wanted: impl FnMut(&C) -> bool,
+    ) -> Delivery {
+        self.send_to(message.into(), Some(policy), wanted)
     }
 
     /// How many members there are.
@@ -87,7 +113,7 @@ impl<C: Connection> Group<C> {
         self.lock().list.clone()
     }
 
-    fn send_to(&self, message: C::Outgoing, mut wanted: impl FnMut(&C) -> bool) -> Delivery {
+    fn send_to(&self, message: C::Outgoing, policy: Option<SlowPeer>, mut wanted: impl FnMut(&C) -> bool) -> Delivery {
         let members = self.members();
         let mut wanted = members.iter().filter(|member| wanted(member)).peekable();
         let mut delivery = Delivery::default();
@@ -97,11 +123,12 @@ impl<C: Connection> Group<C> {
         let prepared: <C::Wire as Wire>::Prepared = C::encode(message);
         let mut publish = batch::publish();
         for member in wanted {
-            match member.link().publish(&prepared, publish.as_mut()) {
+            match member.link().publish(&prepared, policy, publish.as_mut()) {
                 Ok(()) => delivery.sent += 1,
-                Err(SendError::Full) => delivery.full += 1,
+                Err(Refused::Dropped) => delivery.dropped += 1,
+                Err(Refused::Closing) => delivery.closed += 1,
                 // About to leave the group.
-                Err(_) => {}
+                Err(Refused::Closed) => {}
             }
         }
         delivery
@@ -144,7 +171,12 @@ impl<C: Connection> Membership<C> {
 
     /// Sends `message` to all members but this one.
     pub fn send_to_others(&self, message: impl Into<C::Outgoing>) -> Delivery {
-        self.group.send_to(message.into(), |member| member.id() != self.id)
+        self.group.send_to(message.into(), None, |member| member.id() != self.id)
+    }
+
+    /// Sends `message` to all members but this one, with this policy for those that are slow.
+    pub fn send_to_others_with(&self, message: impl Into<C::Outgoing>, policy: SlowPeer) -> Delivery {
+        self.group.send_to(message.into(), Some(policy), |member| member.id() != self.id)
     }
 }
 

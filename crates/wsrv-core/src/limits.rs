@@ -1,19 +1,7 @@
 //! The bounds of one connection.
 
+use crate::{Reason, SlowPeer};
 use std::time::Duration;
-
-/// What a send that does not wait does to a peer whose outbox is full.
-///
-/// (The third policy, waiting, is [`send().await`](crate::Link::send): it waits for room whatever is set here.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SlowPeer {
-    /// The new message is dropped and the sender told so.
-    DropNewest,
-    /// The new message is dropped and the connection closed with [`Reason::Policy`](crate::Reason::Policy). What
-    /// was queued before is still written, as far as the peer reads it within [`Limits::close_timeout`].
-    Close,
-}
 
 /// The bounds of one connection. All have finite defaults.
 ///
@@ -34,7 +22,15 @@ pub struct Limits {
     /// Bytes waiting to be written from which on no further message is taken. A message is taken whole while less
     /// than this waits, so at most this and one message are held. Default 1 MiB.
     pub outbox: usize,
-    /// What happens to a peer at that limit when somebody sends without waiting. Default [`SlowPeer::Close`].
+    /// Messages that may wait whole for a peer that is behind: those to groups, those that a policy may drop or replace,
+    /// and what is sent behind them. With so many, no further message is taken. Default 16,384; each takes some 100 bytes
+    /// besides its own.
+    ///
+    /// All others wait encoded, one behind the other in one buffer. There a message is nothing but its bytes, and
+    /// `outbox` bounds them.
+    pub outbox_messages: usize,
+    /// What happens at these limits when somebody sends without waiting, and does not say otherwise. Default
+    /// [`SlowPeer::Close`] with [`Reason::Policy`].
     pub slow_peer: SlowPeer,
     /// Messages received ahead while the handler is busy with an earlier one. Default 4. Each may be as large as
     /// the wire's message limit; none is taken beyond 64 KiB.
@@ -66,7 +62,8 @@ impl Default for Limits {
         Limits {
             outbox_soft: 256 * 1024,
             outbox: 1024 * 1024,
-            slow_peer: SlowPeer::Close,
+            outbox_messages: 16 * 1024,
+            slow_peer: SlowPeer::Close(Reason::Policy),
             backlog: 4,
             close_timeout: Duration::from_secs(5),
             on_close_timeout: Duration::from_secs(5),
@@ -88,6 +85,12 @@ impl Limits {
     /// Sets from how many waiting bytes on no message is taken.
     pub const fn with_outbox(mut self, bytes: usize) -> Self {
         self.outbox = bytes;
+        self
+    }
+
+    /// Sets how many messages may wait whole.
+    pub const fn with_outbox_messages(mut self, messages: usize) -> Self {
+        self.outbox_messages = messages;
         self
     }
 

@@ -36,12 +36,11 @@ impl LineConnection {
     /// Dropped before it is ready, nothing was sent.
     pub async fn send(&self, line: impl Into<Bytes>) -> Result<(), SendError> {
         let line = checked(line.into())?;
-        self.0
-            .send(|_, out| {
-                out.put_bytes(line);
-                Ok(())
-            })
-            .await
+        let encode = |line: &mut Bytes, _: &mut LineSender, out: &mut Out<'_>| {
+            out.put_bytes(std::mem::take(line));
+            Ok(())
+        };
+        self.0.send_message(line, std::mem::take, encode).await
     }
 
     /// Sends one line at once or not at all. See [`Link::try_send`].
@@ -50,7 +49,7 @@ impl LineConnection {
     ///
     /// [`SendError::Closed`], [`SendError::Full`], [`SendError::Invalid`].
     pub fn try_send(&self, line: impl Into<Bytes>) -> Result<(), SendError> {
-        self.0.try_send_prepared(&checked(line.into())?)
+        self.0.try_send_prepared(&checked(line.into())?, None)
     }
 }
 
@@ -95,6 +94,10 @@ impl Wire for Lines {
 
     fn connection(link: Link<Self>) -> LineConnection {
         LineConnection(link)
+    }
+
+    fn size(line: &Bytes) -> usize {
+        line.len()
     }
 
     fn reason(close: &Reason) -> Reason {

@@ -6,7 +6,7 @@ use crate::life::{Care, Marks, Millis};
 use crate::outbox::{Outbox, Until, Waiter, Wish};
 use crate::published::Publish;
 use crate::stream::{Local, Stream};
-use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Out, Reason, SendError, SlowPeer, Transmit, Wire};
+use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Losses, Out, Reason, SendError, SlowPeer, Transmit, Wire};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -63,8 +63,7 @@ impl<W: Wire> Shared<W> {
         if !outbox.waiting.is_empty() {
             let ended = outbox.is_ended();
             let dead = outbox.is_shut();
-            // Not as soon as there is any room: senders would be woken for each message the peer takes.
-            let room = outbox.taken() <= outbox.limits.outbox / 2 && outbox.taken() < outbox.limits.outbox;
+            let room = outbox.has_ample_room();
             let room_for_part = room || outbox.part_may_pass();
             woken.extend(outbox.waiting.extract_if(.., |waiter| match waiter.until {
                 Until::Room => dead || room,
@@ -103,12 +102,53 @@ impl<W: Wire> Shared<W> {
         self.alert(outbox);
     }
 
-    /// Whether a message may be sent now.
-    fn admit(outbox: &Outbox<W>) -> Result<(), SendError> {
+    /// Makes room for a message that is sent now. `None`: the connection's own policy.
+    #[inline]
+    fn admit<'a>(
+        &'a self,
+        mut outbox: MutexGuard<'a, Outbox<W>>,
+        policy: Option<SlowPeer>,
+    ) -> Result<MutexGuard<'a, Outbox<W>>, Refused> {
         if outbox.is_shut() {
-            return Err(SendError::Closed);
+            return Err(Refused::Closed);
         }
-        if outbox.taken() < outbox.limits.outbox { Ok(()) } else { Err(SendError::Full) }
+        if outbox.make_room() { Ok(outbox) } else { Err(self.refuse(outbox, policy)) }
+    }
+
+    /// There is no room for a message.
+    #[cold]
+    fn refuse(&self, mut outbox: MutexGuard<'_, Outbox<W>>, policy: Option<SlowPeer>) -> Refused {
+        let policy = policy.unwrap_or(outbox.limits.slow_peer);
+        outbox.losses().dropped += 1;
+        match policy {
+            SlowPeer::Close(reason) if outbox.is_slow() && !outbox.is_ended() => {
+                outbox.losses().closed += 1;
+                self.wish(outbox, ClosedBy::SlowPeer, reason.into());
+                Refused::Closing
+            }
+            _ => Refused::Dropped,
+        }
+    }
+
+    /// Lets a message wait whole: the peer is behind.
+    #[cold]
+    fn shelve(
+        &self,
+        mut outbox: MutexGuard<'_, Outbox<W>>,
+        message: W::Prepared,
+        policy: Option<SlowPeer>,
+    ) -> Result<(), Refused> {
+        if outbox.is_shut() {
+            return Err(Refused::Closed);
+        }
+        let policy = policy.unwrap_or(outbox.limits.slow_peer);
+        if !outbox.shelve(message, Some(policy)) {
+            return Err(self.refuse(outbox, Some(policy)));
+        }
+        if outbox.is_crowded() {
+            self.attention.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// After something was encoded: who writes it, and when.
@@ -170,6 +210,10 @@ impl<W: Wire> Member for Shared<W> {
         Shared::cut(self, self.lock(), ClosedBy::Cut);
     }
 
+    fn losses(&self) -> Losses {
+        self.lock().lost()
+    }
+
     fn tick(&self, now: Millis) {
         let mut outbox = self.lock();
         // An end has deadlines of its own.
@@ -187,6 +231,26 @@ impl<W: Wire> Member for Shared<W> {
             Care::Ping => outbox.life.not_pinged(),
             Care::Idle => self.wish(outbox, ClosedBy::Timeout, Reason::Done.into()),
             Care::Dead => Shared::cut(self, outbox, ClosedBy::Timeout),
+        }
+    }
+}
+
+/// Why a message that does not wait was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The connection is closed.
+    Closed,
+    /// There was no room.
+    Dropped,
+    /// There was no room, and the connection is therefore being closed.
+    Closing,
+}
+
+impl From<Refused> for SendError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Closed => SendError::Closed,
+            Refused::Dropped | Refused::Closing => SendError::Full,
         }
     }
 }
@@ -262,7 +326,7 @@ impl<W: Wire> Link<W> {
     /// Changes the bounds of this connection from now on. What is waited for already keeps its deadline.
     pub fn set_limits(&self, limits: impl Into<Arc<Limits>>) {
         let mut outbox = self.0.lock();
-        outbox.limits = limits.into();
+        outbox.set_limits(limits.into());
         // There may be room now, for the driver and for others.
         self.0.alert(outbox);
     }
@@ -286,7 +350,12 @@ impl<W: Wire> Link<W> {
 
     /// Bytes that wait to be written to the peer.
     pub fn queued(&self) -> usize {
-        self.0.lock().taken()
+        self.0.lock().queued()
+    }
+
+    /// What was lost so far because the peer reads too slowly.
+    pub fn losses(&self) -> Losses {
+        self.0.lock().lost()
     }
 
     /// Whether nobody has begun to close the connection, in any direction, as far as is known here.
@@ -325,39 +394,76 @@ impl<W: Wire> Link<W> {
     /// written before the turn ends, so a handler that sends more than [`Limits::outbox`] at once has to
     /// [wait](Link::send).
     ///
+    /// What core knows nothing of, it cannot let wait: messages that wait whole in front of this one are encoded, too,
+    /// and cannot be dropped or replaced any more. [`try_send_message`](Self::try_send_message) leaves them as they are.
+    ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if [`Limits::outbox`] bytes wait already, in
-    /// which case [`Limits::slow_peer`] decides whether the connection goes on; what `encode` returns.
+    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if there is no [room](Limits::outbox), in which case
+    /// [`Limits::slow_peer`] decides whether the connection goes on; what `encode` returns.
     pub fn try_send<R>(
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
     ) -> Result<R, SendError> {
-        self.try_send_for_many(None, encode)
-    }
-
-    fn try_send_for_many<R>(
-        &self,
-        publish: Option<&mut Publish>,
-        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
-    ) -> Result<R, SendError> {
-        let mut outbox = self.0.lock();
-        if let Err(refused) = Shared::admit(&outbox) {
-            if refused == SendError::Full && outbox.limits.slow_peer == SlowPeer::Close {
-                self.0.wish(outbox, ClosedBy::SlowPeer, Reason::Policy.into());
-            }
-            return Err(refused);
-        }
-        let result = outbox.encode_for_many(publish, encode)?;
+        let mut outbox = self.0.admit(self.0.lock(), None)?;
+        outbox.settle();
+        let result = outbox.encode(encode)?;
         self.0.encoded(outbox);
         Ok(result)
     }
 
-    /// Encodes and sends as soon as there is room: at once if fewer than [`Limits::outbox`] bytes wait, else when the
-    /// peer has taken half of that.
+    /// As [`try_send`](Self::try_send), for a message that can be prepared instead of being encoded, which it is if it
+    /// has to wait whole: because it may be [dropped or replaced](SlowPeer) meanwhile, or because others do in front of
+    /// it. `prepare` is called under the outbox's lock, as `encode` is.
     ///
-    /// A handler may wait for its own connection: the driver goes on writing meanwhile. Senders that do not wait may
-    /// take the room before one that does.
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_message<T>(
+        &self,
+        message: T,
+        prepare: impl FnOnce(T) -> W::Prepared,
+        encode: impl FnOnce(T, &mut W::Sender, &mut Out<'_>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let outbox = self.0.lock();
+        if outbox.is_behind() && (outbox.has_shelved() || outbox.limits.slow_peer.may_drop()) {
+            return Ok(self.0.shelve(outbox, prepare(message), None)?);
+        }
+        let mut outbox = self.0.admit(outbox, None)?;
+        outbox.encode(|sender, out| encode(message, sender, out))?;
+        self.0.encoded(outbox);
+        Ok(())
+    }
+
+    /// Encodes and sends something that is no message and that the protocol lets pass messages, such as a ping. It does
+    /// not wait behind messages that wait whole, and there is room for it where there is none for messages: 16 KiB.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if that room is used up, too, whatever the policy;
+    /// what `encode` returns.
+    pub fn try_send_control(
+        &self,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let mut outbox = self.0.lock();
+        if outbox.is_shut() {
+            return Err(SendError::Closed);
+        }
+        if !outbox.has_room_for_control() {
+            return Err(SendError::Full);
+        }
+        outbox.encode(encode)?;
+        self.0.encoded(outbox);
+        Ok(())
+    }
+
+    /// Encodes and sends as soon as there is room: at once if fewer than [`Limits::outbox`] bytes wait and nobody waits
+    /// for room, else when the peer has taken half of that. Messages that wait whole are treated as by
+    /// [`try_send`](Self::try_send).
+    ///
+    /// A handler may wait for its own connection: the driver goes on writing meanwhile. Senders that wait are woken in
+    /// the order in which they came. Senders that do not wait may take the room before them.
     ///
     /// # Errors
     ///
@@ -370,16 +476,13 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
-        let mut encode = Some(encode);
-        self.send_after(Until::Room, (), move |(), sender, out| {
-            let encode = encode.take().expect("a message is encoded once");
-            encode(sender, out)
-        })
+        self.send_after(Until::Room, encode)
     }
 
     /// Encodes and sends a part of the message that others are [held back](Transmit::held_back) for, as
     /// [`send`](Self::send). They cannot keep it from being finished: however many they are, there is room for a part
-    /// when nothing waits to be written.
+    /// when nothing waits to be written, and it passes those that wait whole. (The first part must not do that; it is
+    /// [sent](Self::send) like any message.)
     ///
     /// # Errors
     ///
@@ -392,62 +495,52 @@ impl<W: Wire> Link<W> {
         &self,
         encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
-        let mut encode = Some(encode);
-        self.send_after(Until::RoomForPart, (), move |(), sender, out| {
-            let encode = encode.take().expect("a message is encoded once");
-            encode(sender, out)
-        })
+        self.send_after(Until::RoomForPart, encode)
     }
 
-    /// As [`send`](Self::send), for a value that `encode` is called with. It stays where it is: a message is large enough
-    /// for each move of it to be felt.
-    pub fn send_value<T: Send, R: Send>(
-        &self,
-        value: T,
-        encode: impl FnMut(&mut T, &mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
-    ) -> impl Future<Output = Result<R, SendError>> + Send {
-        self.send_after(Until::Room, value, encode)
-    }
-
-    fn send_after<T: Send, R: Send>(
+    fn send_after<R: Send>(
         &self,
         until: Until,
-        mut value: T,
-        mut encode: impl FnMut(&mut T, &mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError> + Send,
     ) -> impl Future<Output = Result<R, SendError>> + Send {
         let mut place = Place { link: self, number: 0 };
+        let mut encode = Some(encode);
         poll_fn(move |cx| {
-            let mut outbox = self.0.lock();
-            // Counts as work, so that who only ever sends gives others their turn.
-            let turn = if !outbox.corked {
-                Some(ready!(poll_proceed(cx)))
-            } else if outbox.has_sent_enough() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            } else {
-                None
-            };
-            match Shared::admit(&outbox) {
-                Ok(()) => {}
-                Err(SendError::Full) if until == Until::RoomForPart && outbox.part_may_pass() => {}
-                Err(SendError::Full) => {
-                    place.keep(&mut outbox.waiting, until, cx.waker());
-                    return Poll::Pending;
-                }
-                Err(refused) => return Poll::Ready(Err(refused)),
+            let mut outbox = ready!(place.poll_room(until, cx))?;
+            if until == Until::Room {
+                outbox.settle();
             }
-            if let Some(turn) = turn {
-                turn.made_progress();
-            }
-            let result = outbox.encode(|sender, out| encode(&mut value, sender, out))?;
+            let encode = encode.take().expect("a message is encoded once");
+            let result = outbox.encode(encode)?;
             self.0.encoded(outbox);
             Poll::Ready(Ok(result))
         })
     }
 
+    /// As [`send`](Self::send), for a message that can be prepared instead of being encoded, which it is if others wait
+    /// whole in front of it. It stays where it is: a message is large enough for each move of it to be felt.
+    pub fn send_message<T: Send>(
+        &self,
+        mut message: T,
+        mut prepare: impl FnMut(&mut T) -> W::Prepared + Send,
+        mut encode: impl FnMut(&mut T, &mut W::Sender, &mut Out<'_>) -> Result<(), SendError> + Send,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        let mut place = Place { link: self, number: 0 };
+        poll_fn(move |cx| {
+            let mut outbox = ready!(place.poll_room(Until::Room, cx))?;
+            if outbox.is_behind() && outbox.has_shelved() {
+                return Poll::Ready(Ok(self.0.shelve(outbox, prepare(&mut message), Some(SlowPeer::DropNewest))?));
+            }
+            outbox.encode(|sender, out| encode(&mut message, sender, out))?;
+            self.0.encoded(outbox);
+            Poll::Ready(Ok(()))
+        })
+    }
+
     /// Waits until a message would be taken. An error: there never will be room.
     pub(crate) async fn room(self) -> Result<(), SendError> {
-        self.send(|_, _| Ok(())).await
+        let mut place = Place { link: &self, number: 0 };
+        poll_fn(|cx| place.poll_room(Until::Room, cx).map_ok(drop)).await
     }
 
     /// Encodes and sends at once, and asks for the connection to be [closed](Link::close) with `close`. This is the last
@@ -462,7 +555,15 @@ impl<W: Wire> Link<W> {
         close: W::Close,
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
-        let sent = Shared::admit(&outbox).and_then(|()| outbox.encode(encode));
+        let sent = if outbox.is_shut() {
+            Err(SendError::Closed)
+        } else if outbox.make_room() {
+            outbox.settle();
+            outbox.encode(encode)
+        } else {
+            outbox.losses().dropped += 1;
+            Err(SendError::Full)
+        };
         outbox.sealed |= sent.is_ok();
         self.0.wish(outbox, ClosedBy::Local, close);
         sent
@@ -532,17 +633,26 @@ impl<W: Wire> Link<W> {
         })
     }
 
-    /// Sends what was encoded once. Never waits.
-    pub(crate) fn try_send_prepared(&self, prepared: &W::Prepared) -> Result<(), SendError> {
-        self.publish(prepared, None)
+    /// Sends what was encoded once, with this policy or the connection's own. Never waits.
+    pub(crate) fn try_send_prepared(&self, prepared: &W::Prepared, policy: Option<SlowPeer>) -> Result<(), SendError> {
+        Ok(self.publish(prepared, policy, None)?)
     }
 
     /// Sends what was encoded once for many. Never waits.
-    pub(crate) fn publish(&self, prepared: &W::Prepared, publish: Option<&mut Publish>) -> Result<(), SendError> {
-        self.try_send_for_many(publish, |sender, out| {
-            sender.prepared(prepared, out);
-            Ok(())
-        })
+    pub(crate) fn publish(
+        &self,
+        prepared: &W::Prepared,
+        policy: Option<SlowPeer>,
+        publish: Option<&mut Publish>,
+    ) -> Result<(), Refused> {
+        let outbox = self.0.lock();
+        if outbox.is_behind() {
+            return self.0.shelve(outbox, prepared.clone(), policy);
+        }
+        let mut outbox = self.0.admit(outbox, policy)?;
+        outbox.encode_for_many(publish, |sender, out| sender.prepared(prepared, out));
+        self.0.encoded(outbox);
+        Ok(())
     }
 }
 
@@ -568,16 +678,53 @@ struct Place<'a, W: Wire> {
     number: u64,
 }
 
-impl<W: Wire> Place<'_, W> {
+impl<'a, W: Wire> Place<'a, W> {
+    /// Ready when there is room, and nobody has waited longer for it. An error: there never will be.
+    #[inline]
+    fn poll_room(&mut self, until: Until, cx: &mut Context<'_>) -> Poll<Result<MutexGuard<'a, Outbox<W>>, SendError>> {
+        let mut outbox = self.link.0.lock();
+        // Counts as work, so that who only ever sends gives others their turn.
+        let turn = if !outbox.corked {
+            Some(ready!(poll_proceed(cx)))
+        } else if outbox.has_sent_enough() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        } else {
+            None
+        };
+        if outbox.is_shut() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        let part_may_pass = until == Until::RoomForPart && outbox.part_may_pass();
+        if !part_may_pass && (self.is_behind_others(&outbox.waiting) || !outbox.make_room()) {
+            self.keep(&mut outbox.waiting, until, cx.waker());
+            return Poll::Pending;
+        }
+        if let Some(turn) = turn {
+            turn.made_progress();
+        }
+        Poll::Ready(Ok(outbox))
+    }
+
+    /// Whether others have waited for room longer, and were not woken yet. (Those that were take their turn when they
+    /// are polled; whoever is not polled must not hold up everybody.)
+    #[inline]
+    fn is_behind_others(&self, waiting: &[Waiter]) -> bool {
+        let is_first =
+            |waiter: &Waiter| waiter.until != Until::End && (self.number == 0 || waiter.number < self.number);
+        waiting.iter().any(is_first)
+    }
+
+    /// In the order of the numbers. Who could do nothing with being woken gets the old place back.
     fn keep(&mut self, waiting: &mut Vec<Waiter>, until: Until, waker: &Waker) {
         // Numbers are never used twice: a place that was woken must not be taken for somebody else's.
         static LAST: AtomicU64 = AtomicU64::new(0);
-        match waiting.iter_mut().find(|waiter| waiter.number == self.number) {
-            Some(waiter) => waiter.waker.clone_from(waker),
-            None => {
-                self.number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-                waiting.push(Waiter { number: self.number, until, waker: waker.clone() });
-            }
+        if self.number == 0 {
+            self.number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        match waiting.binary_search_by_key(&self.number, |waiter| waiter.number) {
+            Ok(index) => waiting[index].waker.clone_from(waker),
+            Err(index) => waiting.insert(index, Waiter { number: self.number, until, waker: waker.clone() }),
         }
     }
 }

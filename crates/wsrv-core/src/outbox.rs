@@ -4,16 +4,23 @@ use crate::batch::BatchId;
 use crate::life::Life;
 use crate::published::Publish;
 use crate::queue::{Out, Queue};
+use crate::shelf::{Item, Room, Shelf};
 use crate::stream::Stream;
-use crate::{ClosedBy, Limits, Transmit, Wire};
+use crate::{ClosedBy, Limits, Losses, SlowPeer, Transmit, Wire};
 use bytes::BytesMut;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// A connection's turn does not collect more than this before it writes.
 const CORK: usize = 64 * 1024;
+/// So much of what waits whole is encoded when the queue runs empty. More would be written in fewer calls, and less
+/// could still be dropped.
+const REFILL: usize = 16 * 1024;
+/// Room for what may pass messages.
+const CONTROL: usize = 16 * 1024;
 /// Messages that senders who would wait may send to a connection in its turn, before other connections get theirs.
 const SENDS: u16 = 256;
 
@@ -76,8 +83,14 @@ impl<W: Wire> Default for Ending<W> {
 pub(crate) struct Outbox<W: Wire> {
     pub(crate) sender: W::Sender,
     pub(crate) stream: Stream,
+    /// Changed by [`set_limits`](Self::set_limits) alone.
     pub(crate) limits: Arc<Limits>,
+    /// More than this is written without waiting for the turn's end.
+    heavy: usize,
     queue: Queue,
+    /// Messages that wait whole, behind the queue: only while the peer is behind. Made when the first one does, and then
+    /// kept for what it has counted.
+    shelf: Option<Box<Shelf<W::Prepared>>>,
     /// The latest answer to a signal that could not be queued because the socket is blocked; older ones are dropped.
     answer: Option<Box<BytesMut>>,
     /// The driver's.
@@ -92,6 +105,9 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) corked: bool,
     /// The socket has taken less than it was offered. The driver waits for it to be writable.
     blocked: bool,
+    /// The peer does not keep up: the socket is blocked, or much waits that cannot be written now, or messages wait
+    /// whole.
+    behind: bool,
     /// Written, but not flushed.
     unflushed: bool,
     /// Our half of the stream is to be ended, or is.
@@ -152,8 +168,10 @@ impl<W: Wire> Outbox<W> {
         Outbox {
             sender,
             stream,
+            heavy: heavy(&limits),
             limits,
             queue: Queue::default(),
+            shelf: None,
             answer: None,
             waker: None,
             waiting: Vec::new(),
@@ -162,6 +180,7 @@ impl<W: Wire> Outbox<W> {
             deaf: false,
             corked: false,
             blocked: false,
+            behind: false,
             unflushed: false,
             half_end: HalfEnd::No,
             dirty: None,
@@ -178,15 +197,140 @@ impl<W: Wire> Outbox<W> {
         }
     }
 
+    pub(crate) fn set_limits(&mut self, limits: Arc<Limits>) {
+        self.heavy = heavy(&limits);
+        self.limits = limits;
+    }
+
     /// Bytes of messages that were taken and are not written.
-    pub(crate) fn taken(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
+        self.encoded() + self.shelf.as_ref().map_or(0, |shelf| shelf.bytes())
+    }
+
+    /// Bytes that nothing can be done about any more but write them.
+    #[inline]
+    fn encoded(&self) -> usize {
         self.queue.len() + self.sender.held_back()
     }
 
-    /// Whether so much waits that the peer is not to be read until it has taken some.
+    /// Bytes on the shelf that must not be dropped.
+    #[inline]
+    fn kept(&self) -> usize {
+        self.shelf.as_ref().map_or(0, |shelf| shelf.kept_bytes())
+    }
+
+    /// Whether so much waits that the peer is not to be read until it has taken some. What may be dropped does not
+    /// count: it is no reason not to hear what the peer says.
     #[inline]
     pub(crate) fn is_crowded(&self) -> bool {
-        self.queue.len() > self.limits.outbox_soft
+        self.queue.len() + self.kept() > self.limits.outbox_soft
+    }
+
+    /// Whether whole messages wait for the peer, or should: it does not keep up.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Whether messages wait whole.
+    pub(crate) fn has_shelved(&self) -> bool {
+        self.shelf.as_ref().is_some_and(|shelf| !shelf.is_empty())
+    }
+
+    /// Whether there is room for a message. What may be dropped makes room if need be.
+    #[inline]
+    pub(crate) fn make_room(&mut self) -> bool {
+        match self.behind {
+            false => self.encoded() < self.limits.outbox,
+            true => self.make_room_behind(),
+        }
+    }
+
+    #[cold]
+    fn make_room_behind(&mut self) -> bool {
+        let room = self.room();
+        match &mut self.shelf {
+            Some(shelf) if !shelf.is_empty() => shelf.make_room(room),
+            _ => room.bytes > 0,
+        }
+    }
+
+    /// Whether there is room for what may pass messages.
+    pub(crate) fn has_room_for_control(&self) -> bool {
+        self.queue.len() < self.limits.outbox.saturating_add(CONTROL)
+    }
+
+    /// What the shelf may hold.
+    fn room(&self) -> Room {
+        let Limits { outbox, outbox_messages, .. } = *self.limits;
+        Room { bytes: outbox.saturating_sub(self.encoded()), messages: outbox_messages }
+    }
+
+    /// Whether there is so much room that those who wait for it are told. Not as soon as there is any: they would be
+    /// woken for each message the peer takes.
+    pub(crate) fn has_ample_room(&self) -> bool {
+        let Limits { outbox, outbox_messages, .. } = *self.limits;
+        let ample = |taken, limit| taken <= limit / 2 && taken < limit;
+        let kept = self.shelf.as_ref().map_or(0, |shelf| shelf.kept());
+        ample(self.encoded() + self.kept(), outbox) && (kept == 0 || ample(kept, outbox_messages))
+    }
+
+    /// Whether it is the peer that there is no room for. What waits for a message in parts is not its fault.
+    pub(crate) fn is_slow(&self) -> bool {
+        let kept = self.shelf.as_ref().map_or(0, |shelf| shelf.kept());
+        self.sender.held_back() == 0
+            || self.queue.len() + self.kept() >= self.limits.outbox
+            || kept >= self.limits.outbox_messages
+    }
+
+    /// Lets a message wait whole, behind all that was sent before. `None`: it must not be dropped. False: there is no
+    /// room.
+    #[cold]
+    pub(crate) fn shelve(&mut self, message: W::Prepared, policy: Option<SlowPeer>) -> bool {
+        let (droppable, key) = match policy {
+            Some(SlowPeer::DropOldest) => (true, None),
+            Some(SlowPeer::KeepLatest(key)) => (true, Some(key)),
+            _ => (false, None),
+        };
+        let item = Item { size: W::size(&message), message, droppable, key };
+        let room = self.room();
+        self.shelf.get_or_insert_default().put(item, room)
+    }
+
+    /// Encodes what waits whole. From now on it cannot be dropped any more; something else may follow it.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.behind {
+            self.unshelve(usize::MAX);
+        }
+    }
+
+    /// Encodes what waits whole until so many bytes lie in the queue.
+    #[cold]
+    fn unshelve(&mut self, bytes: usize) {
+        while self.queue.len() < bytes
+            && let Some(message) = self.shelf.as_mut().and_then(|shelf| shelf.take())
+        {
+            let Outbox { sender, queue, .. } = self;
+            // Whoever's turn this is, the message is not theirs.
+            if catch_unwind(AssertUnwindSafe(|| sender.prepared(&message, &mut Out::new(queue)))).is_err() {
+                return self.fail();
+            }
+            // What it waits for now is the end of a message in parts.
+            if bytes < usize::MAX && self.sender.held_back() > 0 {
+                return;
+            }
+        }
+    }
+
+    /// Counts what the peer was too slow for.
+    pub(crate) fn losses(&mut self) -> &mut Losses {
+        &mut self.shelf.get_or_insert_default().losses
+    }
+
+    /// What the peer was too slow for so far.
+    pub(crate) fn lost(&self) -> Losses {
+        self.shelf.as_ref().map_or_else(Losses::default, |shelf| shelf.losses)
     }
 
     /// Whether no message is taken any more, and none ever will be.
@@ -217,13 +361,24 @@ impl<W: Wire> Outbox<W> {
 
     /// Says our goodbye and goes on listening.
     pub(crate) fn close_half(&mut self, close: W::Close) {
-        self.queue_answer();
-        let await_peer = self.encode(|sender, out| sender.close(&close, out));
-        self.finished = true;
+        let await_peer = self.say_goodbye(&close);
         if !await_peer {
             self.half_end = HalfEnd::Wanted;
         }
         self.ending().half = Some(Half { close, await_peer });
+    }
+
+    /// Encodes the goodbye behind all that was sent. Returns whether the peer's is to be waited for.
+    pub(crate) fn say_goodbye(&mut self, close: &W::Close) -> bool {
+        self.finish();
+        self.encode(|sender, out| sender.close(close, out))
+    }
+
+    /// Takes nothing more. What still waits, answers too, is put in front of whatever ends the connection.
+    pub(crate) fn finish(&mut self) {
+        self.queue_answer();
+        self.settle();
+        self.finished = true;
     }
 
     /// What the read side is told the next time it looks.
@@ -293,13 +448,13 @@ impl<W: Wire> Outbox<W> {
     /// Whether a turn has collected so much that it should be written now.
     #[inline]
     pub(crate) fn cork_is_full(&self) -> bool {
-        self.queue.len() > CORK && !self.blocked
+        self.queue.len() > self.heavy && !self.blocked
     }
 
     /// Whether so much waits that more has to be done about it than to wait for the turn's end.
     #[inline]
     pub(crate) fn is_heavy(&self) -> bool {
-        self.queue.len() > CORK.min(self.limits.outbox_soft)
+        self.queue.len() > self.heavy
     }
 
     /// The driver's turn begins: from now on everybody only appends.
@@ -348,12 +503,23 @@ impl<W: Wire> Outbox<W> {
                 }
                 Some(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
+                    self.behind = true;
                     self.queue.unshare();
                     return self.wake_driver();
                 }
                 Some(_) => self.fail(),
-                None => return self.wake_driver(),
+                None => {
+                    self.behind |= self.is_heavy();
+                    // In its own turn it will write anyway.
+                    if !self.corked {
+                        self.wake_driver();
+                    }
+                    return;
+                }
             }
+        }
+        if self.behind {
+            self.wake_driver();
         }
         self.done_writing();
     }
@@ -362,7 +528,11 @@ impl<W: Wire> Outbox<W> {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.failed {
             if self.queue.is_empty() {
+                // Answers do not wait for messages that are not encoded yet.
                 self.queue_answer();
+                if self.behind && self.sender.held_back() == 0 {
+                    self.unshelve(REFILL.min(self.heavy).max(1));
+                }
                 if self.queue.is_empty() {
                     break;
                 }
@@ -376,12 +546,14 @@ impl<W: Wire> Outbox<W> {
                 }
                 Poll::Pending => {
                     self.blocked = true;
+                    self.behind = true;
                     self.queue.unshare();
                     return Poll::Pending;
                 }
             }
         }
         self.blocked = false;
+        self.behind = self.has_shelved();
         if self.unflushed && !self.failed {
             match self.stream.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
@@ -413,6 +585,9 @@ impl<W: Wire> Outbox<W> {
         self.unflushed = false;
         self.answer = None;
         self.queue.clear();
+        if let Some(shelf) = &mut self.shelf {
+            shelf.clear();
+        }
         self.wake_driver();
     }
 
@@ -421,4 +596,10 @@ impl<W: Wire> Outbox<W> {
             waker.wake_by_ref();
         }
     }
+}
+
+/// How much may lie in the queue without being written, be it that the turn has not come to its end. With little room,
+/// less: there has to be some left for messages that wait whole.
+fn heavy(limits: &Limits) -> usize {
+    CORK.min(limits.outbox_soft).min(limits.outbox / 2)
 }

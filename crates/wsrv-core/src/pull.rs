@@ -232,7 +232,7 @@ impl<C: Connection> Sink<C::Outgoing> for SocketSink<C> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: C::Outgoing) -> Result<(), SendError> {
-        self.conn.link().try_send_prepared(&C::encode(message))
+        self.conn.link().try_send_prepared(&C::encode(message), None)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {

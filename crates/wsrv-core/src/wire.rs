@@ -20,8 +20,8 @@ pub trait Wire: Sized + Send + 'static {
     type Signal: Send;
     /// The goodbye in the protocol's own words.
     type Close: Clone + fmt::Debug + Send + Sync + From<Reason> + 'static;
-    /// A message encoded once, to be sent to many.
-    type Prepared: Send + Sync;
+    /// A message encoded once, to be sent to many, or to wait for a peer that is slow. Clones share it.
+    type Prepared: Clone + Send + Sync + 'static;
     /// What is known about the connection since it began, such as the request.
     type Context: fmt::Debug + Send + Sync + 'static;
 
@@ -30,6 +30,9 @@ pub trait Wire: Sized + Send + 'static {
 
     /// Makes the handler's view of a connection.
     fn connection(link: Link<Self>) -> Self::Connection;
+
+    /// How many bytes a message counts for while it waits: about as many as it will be on the wire.
+    fn size(prepared: &Self::Prepared) -> usize;
 
     /// The neutral word for a goodbye.
     fn reason(close: &Self::Close) -> Reason;

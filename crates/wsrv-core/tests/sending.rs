@@ -159,7 +159,7 @@ async fn waiting_senders_pushes_and_broadcasts_share_one_account() {
     while conn.try_send(vec![b'x'; 99_999]).is_ok() {}
     assert_eq!(conn.try_send("no room"), Err(SendError::Full));
     let delivery = handler.room.send("no room either");
-    assert_eq!((delivery.sent, delivery.full), (0, 1));
+    assert_eq!((delivery.sent, delivery.dropped), (0, 1));
     let waiting = tokio::spawn({
         let conn = conn.clone();
         async move { conn.send("patience pays").await }

@@ -514,6 +514,9 @@ impl Wire for Bytewise {
     fn connection(link: Link<Self>) -> BytewiseConnection {
         BytewiseConnection(link)
     }
+    fn size(_: &u8) -> usize {
+        1
+    }
     fn reason(close: &Reason) -> Reason {
         *close
     }

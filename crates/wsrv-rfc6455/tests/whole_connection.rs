@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Group, Handler, Limits, Reason, SendError};
+use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Group, Handler, Limits, Reason, SendError, SlowPeer};
 use wsrv_rfc6455::connection::{ControlFrame, WebSocket, WebSocketConnection};
 use wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
 use wsrv_rfc6455::{CloseCode, CloseFrame, Message};
@@ -47,7 +47,12 @@ impl Open {
     }
 
     async fn with(limits: Limits) -> Self {
-        let (peer, stream) = duplex(1 << 20);
+        Self::over(1 << 20, limits).await
+    }
+
+    /// Over a stream that holds so many bytes.
+    async fn over(bytes: usize, limits: Limits) -> Self {
+        let (peer, stream) = duplex(bytes);
         let mut head = BytesMut::from("GET /path HTTP/1.1\r\nHost: a\r\n\r\n");
         let head = HeadReader::new(HeadLimits::default()).read(&mut head).unwrap().unwrap();
         let handler = Arc::new(Kept::default());
@@ -130,8 +135,111 @@ async fn messages_that_wait_for_another_ones_end_are_bounded() {
     writer.flush().await.unwrap();
     let sent = (0..).take_while(|_| open.conn.try_send(vec![0; 1000]).is_ok()).count();
     assert!((90..=100).contains(&sent), "{sent}");
-    let closed = open.ends().await;
-    assert_eq!((closed.by, closed.reason), (ClosedBy::SlowPeer, Reason::Policy));
+    // The peer is not to blame for it.
+    assert!(open.conn.is_open());
+    writer.finish([2]).await.unwrap();
+    open.reads(b"\x02\x01\x01\x80\x01\x02").await;
+    let first = [&b"\x82\x7e\x03\xe8"[..], &[0; 1000]].concat();
+    open.reads(&first.repeat(sent)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn control_frames_pass_messages_that_wait_for_a_slow_peer() {
+    let mut mock = MockWebSocket::with(WebSocket::server(request("/", &[])), |driver| {
+        driver.limits(Arc::new(Limits::default().with_outbox(1000)))
+    });
+    let mut session = mock.open(Kept::default()).await.unwrap();
+    let conn = mock.connection().clone();
+    mock.stall();
+    conn.try_send("begun").unwrap();
+    mock.accept(0);
+    for n in 0..1000 {
+        conn.try_send_with(format!("quote {n}"), SlowPeer::KeepLatest(n % 2)).unwrap();
+        conn.try_send_with(vec![0; 100], SlowPeer::DropOldest).unwrap();
+    }
+    while conn.try_send_with("kept", SlowPeer::DropNewest).is_ok() {}
+    // Also where there is no room for anything else, and never at the cost of the connection.
+    let pings = (0..).take_while(|_| conn.ping(b"ping").is_ok()).count();
+    assert!((2000..3000).contains(&pings), "{pings}");
+    mock.receive([0x89, 0x84, 0, 0, 0, 0, b'w', b'e', b'l', b'l']);
+    assert_eq!(session.turn().await, None);
+    assert!(conn.is_open() && conn.link().losses().closed == 0);
+    mock.resume();
+    let frames = mock.take_frames();
+    let control = |frame: &Sent| matches!(frame, Sent::Ping(_) | Sent::Pong(_));
+    assert_eq!(frames[0], Sent::Message("begun".into()));
+    assert!(frames[1..=pings + 1].iter().all(control));
+    assert!(matches!(&frames[pings + 1], Sent::Pong(payload) if **payload == *b"well"));
+    assert!(frames[pings + 2..].iter().all(|frame| *frame == Sent::Message("kept".into())));
+    assert!(frames.len() > pings + 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_messages_and_parts_keep_their_order_while_the_peer_is_behind() {
+    let mut mock = MockWebSocket::new();
+    let mut session = mock.open(Kept::default()).await.unwrap();
+    let conn = mock.connection().clone();
+    mock.stall();
+    conn.try_send("begun").unwrap();
+    mock.accept(0);
+    let quote = |n: u32| conn.try_send_with(format!("quote {n}"), SlowPeer::KeepLatest(1)).unwrap();
+    quote(0);
+    quote(1);
+    // The first part goes behind what waits, which is encoded for that; the others belong to it.
+    let mut writer = conn.begin_text();
+    writer.part("a").await.unwrap();
+    writer.flush().await.unwrap();
+    quote(2);
+    writer.part("b").await.unwrap();
+    writer.flush().await.unwrap();
+    conn.send("whole").await.unwrap();
+    quote(3);
+    mock.resume();
+    // All is written but for the messages that wait for the end of the one in parts.
+    assert_eq!(mock.take_messages(), ["begun".into(), "quote 1".into()] as [Message; 2]);
+    quote(4);
+    writer.finish("c").await.unwrap();
+    assert_eq!(session.turn().await, None);
+    assert_eq!(mock.take_messages(), ["abc".into(), "whole".into(), "quote 4".into()] as [Message; 3]);
+    assert_eq!(conn.link().queued(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_websocket_gets_the_latest_and_a_quick_one_everything() {
+    let limits = Limits::default().with_outbox(100_000);
+    let room = Group::new();
+    let (mut slow, mut quick) = (Open::over(1000, limits.clone()).await, Open::over(1000, limits).await);
+    let _members = (room.join(&slow.conn), room.join(&quick.conn));
+    let quote = |share: u64, n: u32| format!("{share} {n:06}");
+    let reads = tokio::spawn(async move {
+        for n in 0..10_000 {
+            quick.reads(&[b"\x81\x08", quote(n % 10, n as u32).as_bytes()].concat()).await;
+        }
+    });
+    for n in 0..10_000 {
+        let delivery = room.send_with(quote(n % 10, n as u32), SlowPeer::KeepLatest(n % 10));
+        assert_eq!(delivery.sent, 2);
+        assert!(slow.conn.link().queued() < 2000);
+        if n % 50 == 0 {
+            // The quick one is not so quick that it could do with less than a moment.
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    timeout(Duration::from_secs(10), reads).await.unwrap().unwrap();
+    let losses = slow.conn.link().losses();
+    assert_eq!((losses.dropped, losses.closed), (0, 0));
+    // Whole frames, in the order of the keys: what it had begun to take, and then the latest of each.
+    let mut frame = [0; 10];
+    let mut latest = Vec::new();
+    for _ in 0..10_000 - losses.replaced {
+        timeout(Duration::from_secs(10), slow.peer.read_exact(&mut frame)).await.unwrap().unwrap();
+        assert_eq!(frame[..2], *b"\x81\x08");
+        latest.push(String::from_utf8_lossy(&frame[2..]).into_owned());
+    }
+    let mut latest = latest.split_off(latest.len() - 10);
+    latest.sort();
+    assert_eq!(latest, (0..10).map(|share| quote(share, 9990 + share as u32)).collect::<Vec<_>>());
+    slow.reads_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]

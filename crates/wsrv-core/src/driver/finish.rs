@@ -3,7 +3,7 @@
 use super::End;
 use super::reader::Reader;
 use crate::stream::Stream;
-use crate::{Closed, ClosedBy, Transmit, Wire};
+use crate::{Closed, ClosedBy, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -37,12 +37,9 @@ async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: Box<End<W>>) -> bool 
             // We have said it before.
             Some(await_peer) => end.close.as_ref().map(|_| await_peer),
             None => {
-                // Nothing may follow the goodbye, not even an answer that had to wait.
-                outbox.queue_answer();
                 // A transport that was lost may still carry what is queued, if only the peer's half has ended.
-                let await_peer = end.close.as_ref().map(|close| outbox.encode(|sender, out| sender.close(close, out)));
-                outbox.finished = true;
-                await_peer
+                outbox.finish();
+                end.close.as_ref().map(|close| outbox.say_goodbye(close))
             }
         }
     };

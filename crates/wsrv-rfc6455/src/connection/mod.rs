@@ -100,7 +100,11 @@ impl WebSocketConnection {
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
         // No `async fn`: the message would lie in its future twice.
         let message = message.into();
-        self.0.send_value(message, |message, sender, out| sender.message_in(message, out))
+        self.0.send_message(
+            message,
+            |message| PreparedFrame::new(message.take()),
+            |message, sender, out| sender.message_in(message, out),
+        )
     }
 
     /// Sends a message at once or not at all. From within a handler it leaves with the end of the turn.
@@ -111,7 +115,7 @@ impl WebSocketConnection {
     /// [`Limits::slow_peer`](wsrv_core::Limits::slow_peer) decides whether the connection goes on.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        self.0.try_send(|sender, out| sender.message(message, out))
+        self.0.try_send_message(message, PreparedFrame::new, |message, sender, out| sender.message(message, out))
     }
 
     /// Begins a text message that is sent in parts. Others' messages go on as ever until its first part is sent.
@@ -150,13 +154,15 @@ impl WebSocketConnection {
         self.0.send_then_close(|sender, out| sender.last_message(message, out), close)
     }
 
-    /// Sends a ping; the peer answers with a pong of the same payload, of at most 125 bytes.
+    /// Sends a ping; the peer answers with a pong of the same payload, of at most 125 bytes. There is room for it where
+    /// there is none for messages any more. See [`Link::try_send_control`].
     ///
     /// # Errors
     ///
-    /// As [`try_send`](Self::try_send); [`SendError::Invalid`] if the payload is longer.
+    /// [`SendError::Closed`] after the goodbye; [`SendError::Full`] if that room is used up, too;
+    /// [`SendError::Invalid`] if the payload is longer.
     pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.0.try_send(|sender, out| sender.ping(payload, out))
+        self.0.try_send_control(|sender, out| sender.ping(payload, out))
     }
 
     /// Sends a pong nobody asked for, a sign of life without an answer (RFC 6455 §5.5.3). Pings are answered without
@@ -166,7 +172,7 @@ impl WebSocketConnection {
     ///
     /// As [`ping`](Self::ping).
     pub fn pong(&self, payload: &[u8]) -> Result<(), SendError> {
-        self.0.try_send(|sender, out| sender.pong(payload, out))
+        self.0.try_send_control(|sender, out| sender.pong(payload, out))
     }
 
     /// The peer's pings and pongs from now on, for those who want to see them. Pings are answered without this.
@@ -175,7 +181,7 @@ impl WebSocketConnection {
     }
 
     /// Sets the longest payload of a frame that is sent, in bytes: longer messages leave in several fragments from now
-    /// on, except those to a group. 0 counts as 1. Default: no limit.
+    /// on, except those to a group and those that waited for a slow peer behind such. 0 counts as 1. Default: no limit.
     pub fn set_max_frame(&self, bytes: usize) {
         self.0.with_sender(|sender| sender.set_max_frame(bytes));
     }

@@ -75,6 +75,10 @@ impl Wire for WebSocket {
         WebSocketConnection(link)
     }
 
+    fn size(frame: &PreparedFrame) -> usize {
+        frame.as_bytes().len()
+    }
+
     fn reason(close: &CloseFrame) -> Reason {
         match close.code {
             CloseCode::NORMAL | CloseCode::NO_STATUS => Reason::Done,

@@ -1,9 +1,9 @@
 //! A message that is sent before it is whole.
 
-use super::WebSocketConnection;
+use super::{WebSocketConnection, WebSocketSender};
 use crate::{CloseCode, utf8};
 use std::fmt;
-use wsrv_core::{Connection, SendError};
+use wsrv_core::{Connection, Out, SendError};
 
 /// Parts are collected to frames of this size.
 const FRAME: usize = 16 * 1024;
@@ -104,26 +104,27 @@ impl MessageWriter {
     async fn send(&mut self, bytes: &[u8], last: bool) -> Result<(), SendError> {
         let (text, begun) = (self.text.is_some(), self.state == State::Begun);
         let collected = &mut self.collected;
-        self.conn
-            .link()
-            .send_part(|sender, out| {
-                if !begun {
-                    sender.begin(text)?;
+        let encode = |sender: &mut WebSocketSender, out: &mut Out<'_>| {
+            if !begun {
+                sender.begin(text)?;
+            }
+            if bytes.len() < FRAME {
+                let before = collected.len();
+                collected.extend_from_slice(bytes);
+                // What is not sent was not added.
+                sender.part(collected, last, out).inspect_err(|_| collected.truncate(before))
+            } else {
+                if !collected.is_empty() {
+                    sender.part(collected, false, out)?;
+                    collected.clear();
                 }
-                if bytes.len() < FRAME {
-                    let before = collected.len();
-                    collected.extend_from_slice(bytes);
-                    // What is not sent was not added.
-                    sender.part(collected, last, out).inspect_err(|_| collected.truncate(before))
-                } else {
-                    if !collected.is_empty() {
-                        sender.part(collected, false, out)?;
-                        collected.clear();
-                    }
-                    sender.part(bytes, last, out)
-                }
-            })
-            .await?;
+                sender.part(bytes, last, out)
+            }
+        };
+        match begun {
+            false => self.conn.link().send(encode).await?,
+            true => self.conn.link().send_part(encode).await?,
+        }
         self.collected.clear();
         self.state = if last { State::Finished } else { State::Begun };
         Ok(())
