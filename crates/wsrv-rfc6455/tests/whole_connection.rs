@@ -129,7 +129,7 @@ async fn a_message_in_parts_lets_pings_pass_and_messages_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_that_wait_for_another_ones_end_are_bounded() {
-    let open = Open::with(Limits::default().with_outbox(100_000)).await;
+    let mut open = Open::with(Limits::default().with_outbox(100_000)).await;
     let mut writer = open.conn.begin_binary();
     writer.part([1]).await.unwrap();
     writer.flush().await.unwrap();
@@ -141,67 +141,6 @@ async fn messages_that_wait_for_another_ones_end_are_bounded() {
     open.reads(b"\x02\x01\x01\x80\x01\x02").await;
     let first = [&b"\x82\x7e\x03\xe8"[..], &[0; 1000]].concat();
     open.reads(&first.repeat(sent)).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn control_frames_pass_messages_that_wait_for_a_slow_peer() {
-    let mut mock = MockWebSocket::with(WebSocket::server(request("/", &[])), |driver| {
-        driver.limits(Arc::new(Limits::default().with_outbox(1000)))
-    });
-    let mut session = mock.open(Kept::default()).await.unwrap();
-    let conn = mock.connection().clone();
-    mock.stall();
-    conn.try_send("begun").unwrap();
-    mock.accept(0);
-    for n in 0..1000 {
-        conn.try_send_with(format!("quote {n}"), SlowPeer::KeepLatest(n % 2)).unwrap();
-        conn.try_send_with(vec![0; 100], SlowPeer::DropOldest).unwrap();
-    }
-    while conn.try_send_with("kept", SlowPeer::DropNewest).is_ok() {}
-    // Also where there is no room for anything else, and never at the cost of the connection.
-    let pings = (0..).take_while(|_| conn.ping(b"ping").is_ok()).count();
-    assert!((2000..3000).contains(&pings), "{pings}");
-    mock.receive([0x89, 0x84, 0, 0, 0, 0, b'w', b'e', b'l', b'l']);
-    assert_eq!(session.turn().await, None);
-    assert!(conn.is_open() && conn.link().losses().closed == 0);
-    mock.resume();
-    let frames = mock.take_frames();
-    let control = |frame: &Sent| matches!(frame, Sent::Ping(_) | Sent::Pong(_));
-    assert_eq!(frames[0], Sent::Message("begun".into()));
-    assert!(frames[1..=pings + 1].iter().all(control));
-    assert!(matches!(&frames[pings + 1], Sent::Pong(payload) if **payload == *b"well"));
-    assert!(frames[pings + 2..].iter().all(|frame| *frame == Sent::Message("kept".into())));
-    assert!(frames.len() > pings + 200);
-}
-
-#[tokio::test(start_paused = true)]
-async fn whole_messages_and_parts_keep_their_order_while_the_peer_is_behind() {
-    let mut mock = MockWebSocket::new();
-    let mut session = mock.open(Kept::default()).await.unwrap();
-    let conn = mock.connection().clone();
-    mock.stall();
-    conn.try_send("begun").unwrap();
-    mock.accept(0);
-    let quote = |n: u32| conn.try_send_with(format!("quote {n}"), SlowPeer::KeepLatest(1)).unwrap();
-    quote(0);
-    quote(1);
-    // The first part goes behind what waits, which is encoded for that; the others belong to it.
-    let mut writer = conn.begin_text();
-    writer.part("a").await.unwrap();
-    writer.flush().await.unwrap();
-    quote(2);
-    writer.part("b").await.unwrap();
-    writer.flush().await.unwrap();
-    conn.send("whole").await.unwrap();
-    quote(3);
-    mock.resume();
-    // All is written but for the messages that wait for the end of the one in parts.
-    assert_eq!(mock.take_messages(), ["begun".into(), "quote 1".into()] as [Message; 2]);
-    quote(4);
-    writer.finish("c").await.unwrap();
-    assert_eq!(session.turn().await, None);
-    assert_eq!(mock.take_messages(), ["abc".into(), "whole".into(), "quote 4".into()] as [Message; 3]);
-    assert_eq!(conn.link().queued(), 0);
 }
 
 #[tokio::test]
