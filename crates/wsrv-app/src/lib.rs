@@ -193,8 +193,8 @@ pub mod prelude {
     pub use http::{HeaderName, HeaderValue, StatusCode};
     pub use wsrv_core::Limits as ConnectionLimits;
     pub use wsrv_core::{
-        Closed, ClosedBy, Connection, Error, Group, Handler, Listener, Membership, OverRate, Rate, RateLimits, Reason,
-        SendError, SlowPeer, Socket, Verdict, from_fn,
+        Closed, ClosedBy, Connection, Delivery, Error, Group, Handler, Listener, Losses, Membership, OverRate, Rate,
+        RateLimits, Reason, SendError, SlowPeer, Socket, Verdict, from_fn,
     };
     pub use wsrv_http::{AllowedOrigins, Gate, Opening, Params, Rejection};
     pub use wsrv_rfc6455::Limits as MessageLimits;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A set of connections that get the same messages. Clones are the same group.
 ///
-/// A message is encoded once, whatever the number of members. Sending never waits: a member that is slow holds nobody
+/// A message is encoded once, whatever the number of members. Sending never waits, but where it is asked to: a member that is slow holds nobody
 /// up. What is done about it, its own [`Limits::slow_peer`](crate::Limits::slow_peer) decides, or the [`SlowPeer`] policy
 /// that a message is sent with. While a message waits for slow members, they share one copy. Joining and leaving do not wait for a
 /// send either: that works on the list as it was when it began. (The first change during a send copies the list.)
@@ -87,6 +87,33 @@ impl<C: Connection> Group<C> {
         wanted: impl FnMut(&C) -> bool,
     ) -> Delivery {
         self.send_to(message.into(), Some(policy), wanted)
+    }
+
+    /// Sends `message` to all members, and then waits for those that have no room for it, until they have it or are
+    /// closed. The others get it at once. Nothing is dropped, whatever the policies; how long it takes, the slowest member
+    /// decides, and [`Limits::write_timeout`](crate::Limits::write_timeout). Who sends without waiting meanwhile may be
+    /// ahead of it at those members that it waits for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, those members have not got the message that it still waited for.
+    pub async fn send_and_wait(&self, message: impl Into<C::Outgoing>) -> Delivery {
+        let prepared = C::encode(message.into());
+        let mut delivery = Delivery::default();
+        let mut late = Vec::new();
+        {
+            let mut publish = batch::publish();
+            for member in self.members().iter() {
+                match member.link().publish_if_room(&prepared, publish.as_mut()) {
+                    Some(sent) => delivery.sent += usize::from(sent.is_ok()),
+                    None => late.push(member.clone()),
+                }
+            }
+        }
+        for member in late {
+            delivery.sent += usize::from(member.link().send_prepared(prepared.clone()).await.is_ok());
+        }
+        delivery
     }
 
     /// How many members there are.

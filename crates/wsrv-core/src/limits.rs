@@ -20,7 +20,7 @@ pub struct Limits {
     /// Default 256 KiB; useful below `outbox` only.
     pub outbox_soft: usize,
     /// Bytes waiting to be written from which on no further message is taken. A message is taken whole while less
-    /// than this waits, so at most this and one message are held. Default 1 MiB.
+    /// than this waits, so at most this and one message are held, and 16 KiB of control frames. Default 1 MiB.
     pub outbox: usize,
     /// Messages that may wait whole for a peer that is behind: those to groups, those that a policy may drop or replace,
     /// and what is sent behind them. With so many, no further message is taken. Default 16,384; each takes some 100 bytes

@@ -3,7 +3,7 @@
 use crate::batch::{self, Flush};
 use crate::connections::Member;
 use crate::life::{Care, Marks, Millis};
-use crate::outbox::{Outbox, Until, Waiter, Wish};
+use crate::outbox::{Outbox, Until, Waiter, Wish, others_wait};
 use crate::published::Publish;
 use crate::stream::{Local, Stream};
 use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Losses, Out, Reason, SendError, SlowPeer, Transmit, Wire};
@@ -117,6 +117,7 @@ impl<W: Wire> Shared<W> {
 
     /// There is no room for a message.
     #[cold]
+    #[inline(never)]
     fn refuse(&self, mut outbox: MutexGuard<'_, Outbox<W>>, policy: Option<SlowPeer>) -> Refused {
         let policy = policy.unwrap_or(outbox.limits.slow_peer);
         outbox.losses().dropped += 1;
@@ -130,8 +131,41 @@ impl<W: Wire> Shared<W> {
         }
     }
 
+    /// Sends what was prepared, without waiting.
+    #[inline]
+    fn publish(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox<W>>,
+        message: &W::Prepared,
+        policy: Option<SlowPeer>,
+        publish: Option<&mut Publish>,
+    ) -> Result<(), Refused> {
+        if outbox.is_behind() || outbox.is_shut() || !outbox.make_room() {
+            return self.publish_anyway(outbox, message, policy);
+        }
+        outbox.encode_for_many(publish, |sender, out| sender.prepared(message, out));
+        self.encoded(outbox);
+        Ok(())
+    }
+
+    /// A message that was prepared, for a peer that does not just take it.
+    #[cold]
+    #[inline(never)]
+    fn publish_anyway(
+        &self,
+        outbox: MutexGuard<'_, Outbox<W>>,
+        message: &W::Prepared,
+        policy: Option<SlowPeer>,
+    ) -> Result<(), Refused> {
+        if outbox.is_behind() || outbox.is_shut() {
+            return self.shelve(outbox, message.clone(), policy);
+        }
+        Err(self.refuse(outbox, policy))
+    }
+
     /// Lets a message wait whole: the peer is behind.
     #[cold]
+    #[inline(never)]
     fn shelve(
         &self,
         mut outbox: MutexGuard<'_, Outbox<W>>,
@@ -163,13 +197,8 @@ impl<W: Wire> Shared<W> {
     fn see_to(self: &Arc<Self>, mut outbox: MutexGuard<'_, Outbox<W>>) {
         let batch = if outbox.corked { None } else { batch::current() };
         let now = !outbox.corked && batch.is_none();
-        // A turn ends with a write. A large cork does not wait for it: what a turn may send is bounded by what the
-        // peer takes, not by how long the turn is. A stream that is not written here makes the driver end its turn.
-        if !now && outbox.cork_is_full() {
-            outbox.try_flush();
-        }
-        if outbox.cork_is_full() || outbox.is_crowded() {
-            self.attention.store(true, Ordering::Release);
+        if outbox.is_heavy() || outbox.is_behind() {
+            self.see_to_much(&mut outbox, now);
         }
         if now && outbox.joins_a_flood() {
             if !std::mem::replace(&mut outbox.driver_writes, true) {
@@ -181,6 +210,19 @@ impl<W: Wire> Shared<W> {
             outbox.dirty = batch;
             drop(outbox);
             batch::add(self.clone());
+        }
+    }
+
+    /// A turn ends with a write. A large cork does not wait for it: what a turn may send is bounded by what the peer
+    /// takes, not by how long the turn is. A stream that is not written here makes the driver end its turn.
+    #[cold]
+    #[inline(never)]
+    fn see_to_much(&self, outbox: &mut Outbox<W>, now: bool) {
+        if !now && outbox.cork_is_full() {
+            outbox.try_flush();
+        }
+        if outbox.cork_is_full() || outbox.is_crowded() {
+            self.attention.store(true, Ordering::Release);
         }
     }
 
@@ -645,14 +687,27 @@ impl<W: Wire> Link<W> {
         policy: Option<SlowPeer>,
         publish: Option<&mut Publish>,
     ) -> Result<(), Refused> {
-        let outbox = self.0.lock();
-        if outbox.is_behind() {
-            return self.0.shelve(outbox, prepared.clone(), policy);
-        }
-        let mut outbox = self.0.admit(outbox, policy)?;
-        outbox.encode_for_many(publish, |sender, out| sender.prepared(prepared, out));
-        self.0.encoded(outbox);
-        Ok(())
+        self.0.publish(self.0.lock(), prepared, policy, publish)
+    }
+
+    /// As [`publish`](Self::publish), if there is room and nobody waits for it. `None`: nothing was done.
+    pub(crate) fn publish_if_room(
+        &self,
+        prepared: &W::Prepared,
+        publish: Option<&mut Publish>,
+    ) -> Option<Result<(), Refused>> {
+        let mut outbox = self.0.lock();
+        let may_go = outbox.is_shut() || (!others_wait(&outbox.waiting, 0) && outbox.make_room());
+        may_go.then(|| self.0.publish(outbox, prepared, Some(SlowPeer::DropNewest), publish))
+    }
+
+    /// Sends what was encoded once as soon as there is room, as [`send`](Self::send).
+    pub(crate) fn send_prepared(&self, prepared: W::Prepared) -> impl Future<Output = Result<(), SendError>> + Send {
+        let encode = |prepared: &mut W::Prepared, sender: &mut W::Sender, out: &mut Out<'_>| {
+            sender.prepared(prepared, out);
+            Ok(())
+        };
+        self.send_message(prepared, |prepared| prepared.clone(), encode)
     }
 }
 
@@ -696,7 +751,7 @@ impl<'a, W: Wire> Place<'a, W> {
             return Poll::Ready(Err(SendError::Closed));
         }
         let part_may_pass = until == Until::RoomForPart && outbox.part_may_pass();
-        if !part_may_pass && (self.is_behind_others(&outbox.waiting) || !outbox.make_room()) {
+        if !part_may_pass && (others_wait(&outbox.waiting, self.number) || !outbox.make_room()) {
             self.keep(&mut outbox.waiting, until, cx.waker());
             return Poll::Pending;
         }
@@ -704,15 +759,6 @@ impl<'a, W: Wire> Place<'a, W> {
             turn.made_progress();
         }
         Poll::Ready(Ok(outbox))
-    }
-
-    /// Whether others have waited for room longer, and were not woken yet. (Those that were take their turn when they
-    /// are polled; whoever is not polled must not hold up everybody.)
-    #[inline]
-    fn is_behind_others(&self, waiting: &[Waiter]) -> bool {
-        let is_first =
-            |waiter: &Waiter| waiter.until != Until::End && (self.number == 0 || waiter.number < self.number);
-        waiting.iter().any(is_first)
     }
 
     /// In the order of the numbers. Who could do nothing with being woken gets the old place back.

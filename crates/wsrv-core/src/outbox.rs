@@ -163,6 +163,13 @@ pub(crate) enum Until {
     End,
 }
 
+/// Whether others wait for room, and have for longer than `number`, which is 0 for who comes only now. Those that were
+/// woken do not count: they take their turn when they are polled, and whoever is not polled must not hold up everybody.
+#[inline]
+pub(crate) fn others_wait(waiting: &[Waiter], number: u64) -> bool {
+    waiting.iter().any(|waiter| waiter.until != Until::End && (number == 0 || waiter.number < number))
+}
+
 impl<W: Wire> Outbox<W> {
     pub(crate) fn new(sender: W::Sender, stream: Stream, limits: Arc<Limits>) -> Self {
         Outbox {
@@ -247,6 +254,7 @@ impl<W: Wire> Outbox<W> {
     }
 
     #[cold]
+    #[inline(never)]
     fn make_room_behind(&mut self) -> bool {
         let room = self.room();
         match &mut self.shelf {
@@ -307,6 +315,7 @@ impl<W: Wire> Outbox<W> {
 
     /// Encodes what waits whole until so many bytes lie in the queue.
     #[cold]
+    #[inline(never)]
     fn unshelve(&mut self, bytes: usize) {
         while self.queue.len() < bytes
             && let Some(message) = self.shelf.as_mut().and_then(|shelf| shelf.take())
@@ -553,7 +562,7 @@ impl<W: Wire> Outbox<W> {
             }
         }
         self.blocked = false;
-        self.behind = self.has_shelved();
+        self.behind = self.behind && self.has_shelved();
         if self.unflushed && !self.failed {
             match self.stream.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,

@@ -199,6 +199,29 @@ async fn messages_that_wait_are_bounded_in_number_too() {
     assert_eq!(rest(&mock), (90..100).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_publisher_waits_for_slow_members_if_it_asks_to() {
+    let (slow, gone, quick) = (stalled(small()), stalled(small()), Mock::new(Lines::new(100)));
+    let group = Group::new();
+    let _members = [&slow, &gone, &quick].map(|mock| group.join(mock.connection()));
+    for mock in [&slow, &gone] {
+        while mock.connection().try_send_with("line0", DropNewest).is_ok() {}
+    }
+    let publishing = tokio::spawn({
+        let group = group.clone();
+        async move { group.send_and_wait("for all").await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(quick.sent(), "for all\n");
+    assert!(!publishing.is_finished());
+    drop(gone);
+    assert_eq!(rest(&slow)[..3], ["line0"; 3]);
+    assert_eq!(publishing.await.unwrap(), delivery(2, 0, 0));
+    assert_eq!(slow.take_sent(), "for all\n");
+    // With room for it, it waits for nobody.
+    assert_eq!(poll_once(Box::pin(group.send_and_wait("more")).as_mut()), std::task::Poll::Ready(delivery(2, 0, 0)));
+}
+
 #[tokio::test]
 async fn what_may_be_dropped_is_no_reason_not_to_read_the_peer() {
     for (policy, heard) in [(DropOldest, true), (DropNewest, false)] {
