@@ -140,7 +140,7 @@ impl<W: Wire> Shared<W> {
         policy: Option<SlowPeer>,
         publish: Option<&mut Publish>,
     ) -> Result<(), Refused> {
-        if outbox.is_behind() || outbox.is_shut() || !outbox.make_room() {
+        if outbox.is_to_shelve() || outbox.is_shut() || !outbox.make_room() {
             return self.publish_anyway(outbox, message, policy);
         }
         outbox.encode_for_many(publish, |sender, out| sender.prepared(message, out));
@@ -157,7 +157,7 @@ impl<W: Wire> Shared<W> {
         message: &W::Prepared,
         policy: Option<SlowPeer>,
     ) -> Result<(), Refused> {
-        if outbox.is_behind() || outbox.is_shut() {
+        if outbox.is_to_shelve() || outbox.is_shut() {
             return self.shelve(outbox, message.clone(), policy);
         }
         Err(self.refuse(outbox, policy))
@@ -176,7 +176,7 @@ impl<W: Wire> Shared<W> {
             return Err(Refused::Closed);
         }
         let policy = policy.unwrap_or(outbox.limits.slow_peer);
-        if !outbox.shelve(message, Some(policy)) {
+        if !outbox.shelve(message, policy) {
             return Err(self.refuse(outbox, Some(policy)));
         }
         if outbox.is_crowded() {
@@ -468,7 +468,7 @@ impl<W: Wire> Link<W> {
         encode: impl FnOnce(T, &mut W::Sender, &mut Out<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let outbox = self.0.lock();
-        if outbox.is_behind() && (outbox.has_shelved() || outbox.limits.slow_peer.may_drop()) {
+        if outbox.is_to_shelve() && (outbox.has_shelved() || outbox.limits.slow_peer.may_drop()) {
             return Ok(self.0.shelve(outbox, prepare(message), None)?);
         }
         let mut outbox = self.0.admit(outbox, None)?;

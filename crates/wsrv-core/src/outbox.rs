@@ -105,8 +105,8 @@ pub(crate) struct Outbox<W: Wire> {
     pub(crate) corked: bool,
     /// The socket has taken less than it was offered. The driver waits for it to be writable.
     blocked: bool,
-    /// The peer does not keep up: the socket is blocked, or much waits that cannot be written now, or messages wait
-    /// whole.
+    /// The peer does not keep up: the socket is blocked, or much waits that cannot be written now. Or messages wait for
+    /// the end of one in parts.
     behind: bool,
     /// Written, but not flushed.
     unflushed: bool,
@@ -233,7 +233,7 @@ impl<W: Wire> Outbox<W> {
         self.queue.len() + self.kept() > self.limits.outbox_soft
     }
 
-    /// Whether whole messages wait for the peer, or should: it does not keep up.
+    /// Whether the peer does not keep up, or messages wait whole for something else.
     #[inline]
     pub(crate) fn is_behind(&self) -> bool {
         self.behind
@@ -251,6 +251,13 @@ impl<W: Wire> Outbox<W> {
             false => self.encoded() < self.limits.outbox,
             true => self.make_room_behind(),
         }
+    }
+
+    /// Whether whole messages are to wait on the shelf: the peer does not keep up, or the sending half would only hold
+    /// them back.
+    #[inline]
+    pub(crate) fn is_to_shelve(&self) -> bool {
+        self.behind || self.sender.held_back() > 0
     }
 
     #[cold]
@@ -283,25 +290,22 @@ impl<W: Wire> Outbox<W> {
         ample(self.encoded() + self.kept(), outbox) && (kept == 0 || ample(kept, outbox_messages))
     }
 
-    /// Whether it is the peer that there is no room for. What waits for a message in parts is not its fault.
+    /// Whether the peer is to blame that there is no room. That messages wait for the end of one in parts is not its
+    /// fault.
     pub(crate) fn is_slow(&self) -> bool {
-        let kept = self.shelf.as_ref().map_or(0, |shelf| shelf.kept());
-        self.sender.held_back() == 0
-            || self.queue.len() + self.kept() >= self.limits.outbox
-            || kept >= self.limits.outbox_messages
+        self.sender.held_back() == 0 || self.queue.len() >= self.limits.outbox
     }
 
-    /// Lets a message wait whole, behind all that was sent before. `None`: it must not be dropped. False: there is no
-    /// room.
+    /// Lets a message wait whole, behind all that was sent before. False: there is no room.
     #[cold]
-    pub(crate) fn shelve(&mut self, message: W::Prepared, policy: Option<SlowPeer>) -> bool {
-        let (droppable, key) = match policy {
-            Some(SlowPeer::DropOldest) => (true, None),
-            Some(SlowPeer::KeepLatest(key)) => (true, Some(key)),
-            _ => (false, None),
+    pub(crate) fn shelve(&mut self, message: W::Prepared, policy: SlowPeer) -> bool {
+        let key = match policy {
+            SlowPeer::KeepLatest(key) => Some(key),
+            _ => None,
         };
-        let item = Item { size: W::size(&message), message, droppable, key };
+        let item = Item { size: W::size(&message), message, droppable: policy.may_drop(), key };
         let room = self.room();
+        self.behind = true;
         self.shelf.get_or_insert_default().put(item, room)
     }
 

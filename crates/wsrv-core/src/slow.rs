@@ -22,11 +22,12 @@ pub enum SlowPeer {
     /// A message that has no room is dropped and the sender told so.
     DropNewest,
     /// The message may be dropped later, too, in favour of one that is sent after it. The right thing where the newest
-    /// counts most.
+    /// counts most. A new message, too, is dropped if nothing else may be.
     DropOldest,
     /// As [`DropOldest`](Self::DropOldest), and the message replaces one with the same key that still waits: the right
     /// thing for states such as a quote or the place of a cursor, of which only the latest matters. The sender chooses
-    /// keys as it likes; they are the connection's own.
+    /// keys as it likes; each connection has its own. (As the policy of a connection, it has one key for all that is sent
+    /// without another policy: only the latest of that waits.)
     ///
     /// It takes the place of the one it replaces, so what changes often is not put off for ever. But it never overtakes a
     /// message without a key: if one was sent in between, it goes to the end.

@@ -155,6 +155,26 @@ async fn what_waits_goes_out_before_the_goodbye() {
 }
 
 #[tokio::test]
+async fn nothing_waits_for_a_peer_that_is_gone() {
+    for cut in [true, false] {
+        let mock = stalled(Limits::default());
+        let conn = mock.connection().clone();
+        for n in 0..100 {
+            conn.try_send_with(vec![0; 1000], KeepLatest(n)).unwrap();
+        }
+        assert!(conn.link().queued() > 100_000);
+        if cut {
+            conn.cut();
+        } else {
+            drop(mock);
+        }
+        assert_eq!(conn.link().queued(), 0);
+        assert_eq!(conn.try_send_with("too late", DropOldest), Err(SendError::Closed));
+        assert_eq!(conn.link().losses(), Default::default());
+    }
+}
+
+#[tokio::test]
 async fn a_last_message_and_a_half_goodbye_follow_what_waits() {
     for half in [true, false] {
         let mut mock = Mock::new(Lines::new(100));

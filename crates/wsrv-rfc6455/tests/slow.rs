@@ -78,3 +78,24 @@ async fn whole_messages_and_parts_keep_their_order_while_the_peer_is_behind() {
     assert_eq!(mock.take_messages(), ["abc".into(), "whole".into(), "quote 4".into()] as [Message; 3]);
     assert_eq!(conn.link().queued(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_message_in_parts_may_be_replaced_too() {
+    let mut mock = MockWebSocket::new();
+    let mut session = mock.open(Silent).await.unwrap();
+    let conn = mock.connection().clone();
+    let mut writer = conn.begin_text();
+    writer.part("a").await.unwrap();
+    writer.flush().await.unwrap();
+    for n in 0..100_000 {
+        conn.try_send_with(format!("quote {n}"), SlowPeer::KeepLatest(1)).unwrap();
+    }
+    conn.send("whole").await.unwrap();
+    writer.finish("b").await.unwrap();
+    assert_eq!(session.turn().await, None);
+    let got = mock.take_messages();
+    // The first was in the sending half before it was known that it would have to wait.
+    let expected = ["ab", "quote 0", "quote 99999", "whole"].map(Message::from);
+    assert_eq!(got, expected);
+    assert_eq!(conn.link().losses().replaced, 99_998);
+}
