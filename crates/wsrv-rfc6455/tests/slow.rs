@@ -1,10 +1,13 @@
 //! What is particular to WebSockets about peers that do not keep up: control frames, and messages in parts.
 
-use std::sync::Arc;
-use wsrv_core::{Connection, Error, Handler, Limits, SlowPeer};
-use wsrv_rfc6455::Message;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use wsrv_core::{Connection, Driver, Error, Handler, Limits, Reason, SlowPeer};
 use wsrv_rfc6455::connection::testing::{MockWebSocket, Sent, request};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_rfc6455::{CloseCode, Message};
 
 struct Silent;
 
@@ -98,4 +101,65 @@ async fn what_waits_for_a_message_in_parts_may_be_replaced_too() {
     let expected = ["ab", "quote 0", "quote 99999", "whole"].map(Message::from);
     assert_eq!(got, expected);
     assert_eq!(conn.link().losses().replaced, 99_998);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_close_frame_goes_behind_what_waits_for_a_slow_peer() {
+    for half in [true, false] {
+        let mut mock = MockWebSocket::new();
+        let mut session = mock.open(Silent).await.unwrap();
+        let conn = mock.connection().clone();
+        mock.stall();
+        conn.try_send("begun").unwrap();
+        mock.accept(0);
+        conn.try_send_with("quote", SlowPeer::KeepLatest(1)).unwrap();
+        if half {
+            conn.close_write(Reason::Done)
+        } else {
+            conn.close(Reason::Done)
+        }
+        mock.resume();
+        let _ = session.turn().await;
+        let frames = mock.take_frames();
+        assert_eq!(frames[..2], ["begun", "quote"].map(|text| Sent::Message(text.into())));
+        assert!(matches!(&frames[2..], [Sent::Close(close)] if close.code == CloseCode::NORMAL), "{frames:?}");
+    }
+}
+
+#[derive(Default)]
+struct Kept(OnceLock<WebSocketConnection>);
+
+impl Handler<WebSocketConnection> for Kept {
+    type State = ();
+    async fn on_open(&self, conn: &WebSocketConnection) -> Result<(), Error> {
+        let _ = self.0.set(conn.clone());
+        Ok(())
+    }
+    async fn on_message(&self, _: &WebSocketConnection, _: &mut (), _: Message) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_message_in_parts_follows_it_over_tcp_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let handler = Arc::new(Kept::default());
+    let driver = Driver::tcp(listener.accept().await.unwrap().0, WebSocket::server(request("/", &[])));
+    tokio::spawn(driver.run(handler.clone()));
+    while handler.0.get().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let conn = handler.0.get().unwrap();
+    let mut writer = conn.begin_text();
+    writer.part("a").await.unwrap();
+    writer.flush().await.unwrap();
+    for n in 0..3 {
+        conn.try_send_with(format!("{n}"), SlowPeer::KeepLatest(1)).unwrap();
+    }
+    writer.finish("b").await.unwrap();
+    let mut got = [0; 12];
+    let read = tokio::time::timeout(Duration::from_secs(10), peer.read_exact(&mut got)).await;
+    read.expect("nobody has to help").unwrap();
+    assert_eq!(got, *b"\x01\x01a\x80\x01b\x81\x010\x81\x012");
 }
