@@ -1,10 +1,12 @@
 //! The server under test: echoes text and binary at `/`.
 //!
-//! Prints a line `ready ws://ADDR/` as soon as it listens.
+//! Prints a line `ready ws://ADDR/` as soon as it listens. SIGTERM and Ctrl-C drain it: everybody is closed with 1001,
+//! and the program ends with 0; a second signal cuts who is left.
 
 use clap::Parser;
+use std::future::IntoFuture;
+use std::time::Duration;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_rfc6455::Limits;
 
 #[derive(Parser)]
 struct Options {
@@ -17,6 +19,27 @@ struct Options {
     /// The largest message and frame that is taken.
     #[arg(long, value_name = "BYTES")]
     max_message: Option<usize>,
+    /// How long a peer may take from its connection to our answer.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    handshake_timeout: Duration,
+    /// How long the closing handshake may take.
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    close_timeout: Duration,
+    /// After how much silence a peer is pinged; 0: never.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    keepalive: Duration,
+    /// How long a pinged peer may stay silent.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    keepalive_timeout: Duration,
+    /// An origin whose pages may connect; may be given several times. Without it, all may. Peers that send no origin always
+    /// may.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 struct Echo;
@@ -36,18 +59,39 @@ impl Handler<WebSocketConnection> for Echo {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
-    let mut limits = Limits::default();
+    let mut message_limits = MessageLimits::default();
     if let Some(bytes) = options.max_message {
         // The suite sends its large messages in fragments of 64 bytes too.
-        let fragments = u32::try_from(bytes / 64).unwrap_or(u32::MAX).max(limits.max_fragments);
-        limits = limits.with_max_message(bytes).with_max_fragments(fragments);
+        let fragments = u32::try_from(bytes / 64).unwrap_or(u32::MAX).max(message_limits.max_fragments);
+        message_limits = message_limits.with_max_message(bytes).with_max_fragments(fragments);
     }
-    let app = App::new().route("/", Route::new(Echo).message_limits(limits));
+    let limits = ConnectionLimits::default()
+        .with_close_timeout(options.close_timeout)
+        .with_ping_after((!options.keepalive.is_zero()).then_some(options.keepalive))
+        .with_pong_timeout(options.keepalive_timeout);
+    let mut app = App::new()
+        .route("/", Route::new(Echo).message_limits(message_limits).limits(limits))
+        .handshake_timeout(options.handshake_timeout);
+    if !options.allow_origin.is_empty() {
+        app = app.gate(AllowedOrigins::new(&options.allow_origin)?.allow_missing(true));
+    }
     if options.host == "axum" {
         let listener = tokio::net::TcpListener::bind(&options.listen).await?;
-        println!("ready ws://{}/", listener.local_addr()?);
-        let router = axum::Router::new().fallback_service(app.into_service()?);
-        return Ok(axum::serve(listener, router).await?);
+        let addr = listener.local_addr()?;
+        let sockets = app.into_service()?;
+        let serving = axum::serve(listener, axum::Router::new().fallback_service(sockets.clone()));
+        let stop = stop_signal()?;
+        println!("ready ws://{addr}/");
+        tokio::select! {
+            served = serving.into_future() => return Ok(served?),
+            () = stop => {}
+        }
+        let hurry = stop_signal()?;
+        tokio::select! {
+            _ = sockets.shutdown() => {}
+            () = hurry => {}
+        }
+        return Ok(());
     }
     let server = app.bind(&options.listen).await?;
     let addr = server.local_addr()?;
@@ -55,4 +99,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("ready ws://{addr}/");
     serving.await;
     Ok(())
+}
+
+/// Waits for Ctrl-C or, on Unix, SIGTERM. They are listened for from this call on.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

@@ -1,5 +1,9 @@
-//! An echo that ends in good order: whoever says `restart` makes the server close everybody with 1012, wait for their
-//! goodbyes, and report. Ctrl-C does the same with 1001.
+//! An echo that ends in good order, and can be restarted without refusing anybody. Whoever says `restart` makes the
+//! server close everybody with 1012 in the course of a second, wait for their goodbyes, and report. Ctrl-C and SIGTERM
+//! do the same with 1001.
+//!
+//! It takes over the sockets it is given. So with `systemfd --no-pid -s tcp::8080 -- cargo run --example graceful_shutdown`,
+//! or as a service with a `.socket` unit of systemd, those who connect during the restart wait for the next process.
 
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -37,16 +41,23 @@ impl Handler<WebSocketConnection> for Echo {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
     let (restart, mut restarts) = mpsc::channel(1);
-    let app = App::new().route("/", Echo { restart }).shutdown_timeout(Duration::from_secs(5));
-    let server = app.bind(addr).await?;
-    println!("ws://{}/", server.local_addr()?);
+    let drain = Drain::new().window(Duration::from_secs(1)).deadline(Duration::from_secs(5));
+    let app = App::new().route("/", Echo { restart }).drain(drain.clone());
+    let server = match Listener::from_env()?.pop() {
+        Some(given) => app.listen(given)?,
+        None => app.bind(addr).await?,
+    };
+    let addr = server.local_addr()?;
     let handle = server.handle();
     tokio::spawn(async move {
         if restarts.recv().await.is_some() {
-            handle.stop_with(Reason::Restart);
+            handle.drain(drain.reason(Reason::Restart).last_message("this server restarts"));
         }
     });
-    let stopped = server.serve().await;
+    // Listens for signals before anybody is told that it is ready.
+    let serving = server.serve();
+    println!("ws://{addr}/");
+    let stopped = serving.await;
     println!("stopped: {} closed, {} cut", stopped.closed, stopped.cut);
     Ok(())
 }

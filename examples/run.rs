@@ -11,6 +11,7 @@ mod layer;
 use futures_util::{SinkExt, StreamExt};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
@@ -25,17 +26,30 @@ struct Running {
 
 impl Running {
     fn start(name: &str, args: &[&str]) -> Self {
-        // Beside the folder this test program lies in.
+        Running::run(Command::new(Running::program(name)).args(args))
+    }
+
+    /// Beside the folder this test program lies in.
+    fn program(name: &str) -> PathBuf {
         let mut program = std::env::current_exe().unwrap();
         program.pop();
         program.pop();
-        let program = program.join("examples").join(name);
-        let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("the example is built");
+        program.join("examples").join(name)
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the example is built");
         let mut first = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut first).unwrap();
         let url = first.trim().trim_start_matches("ready ").to_owned();
         Running { child, stdout, url }
+    }
+
+    #[cfg(unix)]
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
     fn next_line(&mut self) -> String {
@@ -195,10 +209,119 @@ async fn graceful_shutdown_restarts_on_request() {
     let mut peer = Peer::connect(&running).await;
     peer.say("restart").await;
     assert_eq!(peer.hear().await, "back in a moment");
+    assert_eq!(peer.hear().await, "this server restarts");
     let Some(Ok(Message::Close(Some(frame)))) = peer.0.next().await else { panic!("no goodbye") };
     assert_eq!(u16::from(frame.code), 1012);
     peer.close().await;
     assert_eq!(running.next_line(), "stopped: 1 closed, 0 cut");
+}
+
+/// Runs an example with this listener as the first of the descriptors that a process may be given.
+#[cfg(unix)]
+fn start_with_socket(name: &str, listener: &std::net::TcpListener) -> Running {
+    let program = Running::program(name);
+    // It comes as the standard input, because that is what a child process can be given; the shell puts it where it has
+    // to be, and becomes the program, whose process is the one that is meant.
+    let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
+    let socket = std::os::fd::OwnedFd::from(listener.try_clone().unwrap());
+    Running::run(Command::new("sh").args(["-c", script]).arg(program).stdin(socket))
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_with_a_socket_from_outside_refuses_nobody() {
+    const CLIENTS: usize = 4;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let mut running = start_with_socket("graceful_shutdown", &listener);
+    assert_eq!(running.url, url);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    // Who connects, and says something, as fast as it goes, all the time.
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (url, stop) = (url.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut served = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (mut peer, _) = tokio_tungstenite::connect_async(&url).await.expect("nobody is refused");
+                    served += usize::from(peer.send(Message::text("hello")).await.is_ok());
+                    // Until the end, whoever begins it.
+                    let _ = peer.close(None).await;
+                    while peer.next().await.is_some_and(|message| message.is_ok()) {}
+                }
+                served
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The gap that a process manager leaves: the old one is gone before the new one comes.
+        running.terminate();
+        let stopped = running.next_line();
+        assert!(stopped.ends_with(" 0 cut"), "{stopped}");
+        assert!(running.child.wait().unwrap().success());
+        running = start_with_socket("graceful_shutdown", &listener);
+        assert_eq!(running.url, url);
+    }
+    // The next one before the old one goes.
+    let next = start_with_socket("graceful_shutdown", &listener);
+    let mut old = std::mem::replace(&mut running, next);
+    old.terminate();
+    assert!(old.child.wait().unwrap().success());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for client in clients {
+        let served = tokio::time::timeout(Duration::from_secs(20), client).await.expect("in time").unwrap();
+        assert!(served > 5, "{served}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn conformance_drains_on_sigterm_and_keeps_its_times() {
+    for host in ["own", "axum"] {
+        let args = ["--listen", "127.0.0.1:0", "--host", host, "--handshake-timeout", "0.2", "--close-timeout", "0.2"];
+        let times = ["--keepalive", "1", "--keepalive-timeout", "30", "--allow-origin", "https://example.com"];
+        let mut running = Running::start("conformance", &[&args[..], &times].concat());
+        let mut peer = Peer::connect(&running).await;
+        peer.say("hello").await;
+        assert_eq!(peer.hear().await, "hello");
+        let ping = tokio::time::timeout(Duration::from_secs(10), peer.0.next()).await.expect("in time");
+        assert!(matches!(ping, Some(Ok(Message::Ping(_)))), "{ping:?}");
+        for (origin, status) in [("https://example.com", 101), ("https://example.org", 403)] {
+            let mut raw = TcpStream::connect(running.url.trim_start_matches("ws://").trim_end_matches('/')).unwrap();
+            let head = format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            );
+            raw.write_all(head.as_bytes()).unwrap();
+            let mut line = String::new();
+            BufReader::new(raw).read_line(&mut line).unwrap();
+            assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{line}");
+        }
+        if host == "own" {
+            let mut silent = TcpStream::connect(running.url.trim_start_matches("ws://").trim_end_matches('/')).unwrap();
+            silent.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut answer = String::new();
+            silent.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        }
+        // One that never answers the goodbye is waited for as long as the closing handshake may take.
+        let _silent = Peer::connect(&running).await;
+        let began = std::time::Instant::now();
+        running.terminate();
+        let end = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                if let Message::Close(frame) = peer.0.next().await.unwrap().unwrap() {
+                    break frame.map(|frame| u16::from(frame.code));
+                }
+            }
+        });
+        assert_eq!(end.await.expect("in time"), Some(1001), "{host}");
+        peer.close().await;
+        assert!(running.child.wait().unwrap().success(), "{host}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{host}: {:?}", began.elapsed());
+    }
 }
 
 #[test]

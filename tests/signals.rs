@@ -6,6 +6,7 @@ mod common;
 use common::{CLOSE, Peer, soon};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use wsrv_app::prelude::*;
 
 struct Nothing;
@@ -50,5 +51,21 @@ async fn a_signal_closes_with_1001_and_a_second_one_cuts() {
         signal(second);
         assert_eq!(soon(serving).await.unwrap().cut, 1);
         assert!(began.elapsed() < Duration::from_secs(2));
+
+        // Also while it waits, and before anybody was told.
+        let drain = Drain::new().wait(Duration::from_secs(60));
+        let server = App::new().route("/", Nothing).drain(drain).bind("127.0.0.1:0").await.unwrap();
+        let (addr, handle) = (server.local_addr().unwrap(), server.handle());
+        let serving = tokio::spawn(server.serve());
+        let mut before = Peer::open(addr, "/").await;
+        signal("-TERM");
+        soon(handle.readiness().ended()).await;
+        let mut meanwhile = Peer::open(addr, "/").await;
+        signal(second);
+        let stopped = soon(serving).await.unwrap();
+        assert_eq!((stopped.closed, stopped.cut), (0, 2));
+        assert!(stopped.took < Duration::from_secs(20));
+        assert_eq!(before.0.read(&mut [0]).await.unwrap_or(0), 0);
+        assert_eq!(meanwhile.0.read(&mut [0]).await.unwrap_or(0), 0);
     }
 }

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use wsrv_app::wsrv_core::Connections;
-use wsrv_app::{App, Handle, RemoteAddr, Stopped, WebSocketService};
+use wsrv_app::{App, Drain, Handle, Readiness, RemoteAddr, Stopped, WebSocketService};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -126,6 +126,28 @@ impl Hosted {
         let mut peer = self.connect().await;
         peer.send(request.as_bytes()).await;
         peer.response().await
+    }
+
+    /// Begins the end in this way.
+    pub fn drain(&self, drain: Drain) -> JoinHandle<Stopped> {
+        match &self.end {
+            End::Handle(handle) => {
+                let handle = handle.clone();
+                handle.drain(drain);
+                tokio::spawn(async move { handle.stopped().await.unwrap() })
+            }
+            End::Service(sockets, _) => {
+                let sockets = sockets.clone();
+                tokio::spawn(async move { sockets.drain(drain).await })
+            }
+        }
+    }
+
+    pub fn readiness(&self) -> Readiness {
+        match &self.end {
+            End::Handle(handle) => handle.readiness(),
+            End::Service(sockets, _) => sockets.readiness(),
+        }
     }
 
     /// Begins the end.

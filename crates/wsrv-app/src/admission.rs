@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout_at};
-use wsrv_core::{Connections, Place};
+use wsrv_core::Place;
 use wsrv_http::{Gate, Matched, Opening, Rejection};
 use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
@@ -114,13 +114,7 @@ impl Admitted {
     }
 
     /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
-    pub(crate) fn start(
-        self: Box<Self>,
-        transport: Transport,
-        received: BytesMut,
-        connections: &Connections,
-        shared_lines: &SharedLines,
-    ) {
+    pub(crate) fn start(self: Box<Self>, transport: Transport, received: BytesMut, shared_lines: &SharedLines) {
         let Admitted { route, opening, subprotocol, place, addressed, .. } = *self;
         let (mut request, remote_addr, extensions, response_headers) = opening.into_parts();
         request.share(shared_lines);
@@ -132,6 +126,8 @@ impl Admitted {
             None if !addressed => driver,
             known => driver.remote_addr(known),
         };
-        (route.start)(driver.received(received).limits(route.limits.clone()).tracked_by(connections).place(place));
+        (route.start)(
+            driver.received(received).limits(route.limits.clone()).tracked_by(&route.connections).place(place),
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! A server's description.
 
+use crate::drain::{Drain, Readiness};
 use crate::host::Host;
 use crate::life::Life;
 use crate::route::{IntoRoute, Route};
@@ -10,7 +11,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::ToSocketAddrs;
-use wsrv_core::{Connections, Listener, Places, RateLimits};
+use tokio::sync::watch;
+use wsrv_core::{Connections, Listener, Observer, Places, RateLimits};
 use wsrv_http::{Gate, Gates, InvalidRoute, Router};
 use wsrv_rfc6455::handshake::HeadLimits;
 
@@ -25,6 +27,8 @@ pub struct App {
     settings: Settings,
     connections: Connections,
     handshakes: Handshakes,
+    /// Set when the server's end begins.
+    ended: watch::Sender<bool>,
 }
 
 pub(crate) const HANDSHAKES_PER_ADDRESS: usize = 1_024;
@@ -50,7 +54,7 @@ pub(crate) struct Settings {
     pub(crate) tls_timeout: Duration,
     #[cfg(feature = "http")]
     pub(crate) http_timeout: Duration,
-    pub(crate) shutdown_timeout: Duration,
+    pub(crate) drain: Drain,
 }
 
 impl Default for Settings {
@@ -62,7 +66,7 @@ impl Default for Settings {
             tls_timeout: Duration::from_secs(5),
             #[cfg(feature = "http")]
             http_timeout: Duration::from_secs(60),
-            shutdown_timeout: Duration::from_secs(15),
+            drain: Drain::new(),
         }
     }
 }
@@ -168,9 +172,30 @@ impl App {
         self
     }
 
-    /// How long the connections may take to say goodbye when the server stops, before they are cut. Default 15 s.
+    /// How the server comes to its end, unless its [handle](crate::Handle) says otherwise. Default [`Drain::new`].
+    pub fn drain(mut self, drain: Drain) -> Self {
+        self.settings.drain = drain;
+        self
+    }
+
+    /// How long the end may take before connections are cut: the [deadline](Drain::deadline) of [`drain`](Self::drain).
     pub fn shutdown_timeout(mut self, time: Duration) -> Self {
-        self.settings.shutdown_timeout = time;
+        self.settings.drain = self.settings.drain.deadline(time);
+        self
+    }
+
+    /// Tells whether the server wants new connections: for a health page, which is there before the server is.
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(&self.ended)
+    }
+
+    /// Has `observer` told what happens to the server's connections, and which requests are refused.
+    ///
+    /// # Panics
+    ///
+    /// If there is one already. Of several, one has to tell the others.
+    pub fn observe(self, observer: impl Observer) -> Self {
+        self.connections.observe(observer);
         self
     }
 
@@ -293,11 +318,13 @@ impl App {
 
     fn into_host(self) -> Result<Host, InvalidRoute> {
         let mut router = Router::new();
-        for (path, route) in self.routes {
+        for (path, mut route) in self.routes {
             let host = route.host.clone();
+            route.connections = self.connections.named(host.clone().unwrap_or_default() + &path);
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
-        let host = Host::new(router, self.gates, self.settings, Life::new(self.connections, self.handshakes.0));
+        let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.ended);
+        let host = Host::new(router, self.gates, self.settings, life);
         #[cfg(feature = "http")]
         let host = host.with_fallback(self.fallback);
         Ok(host)

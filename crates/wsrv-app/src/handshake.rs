@@ -1,7 +1,7 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
 use crate::admission::admit;
-use crate::host::Host;
+use crate::host::{Host, STOPS};
 use crate::transport::{Security, Transport};
 use bytes::BytesMut;
 use http::Extensions;
@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wsrv_core::{Accepted, Place};
 use wsrv_http::Rejection;
 use wsrv_rfc6455::handshake::{HeadReader, RequestHead, check_http};
@@ -20,6 +20,10 @@ use wsrv_rfc6455::handshake::{HeadReader, RequestHead, check_http};
 /// unread input would send a reset, which may overtake it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// How long after its accept a socket may have its request on the way, so that the server's end still waits for it. Who
+/// has been silent for longer has only connected to be quick later.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// Serves one accepted socket up to the point where somebody else takes over. Its place among the handshakes is free
 /// again then.
@@ -43,13 +47,14 @@ pub(crate) async fn turn_away(
     host: Arc<Host>,
     place: Place,
 ) {
-    host.life.until_cut(refuse(Transport::Accepted(stream), peer, "", &rejection)).await;
+    host.life.until_cut(refuse(Transport::Accepted(stream), peer, "", &rejection, &host)).await;
     drop(place);
 }
 
 async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security, host: &Arc<Host>) {
     // One deadline for everything, so that no pace of dribbling buys time.
-    let deadline = Instant::now() + host.settings.handshake_timeout;
+    let accepted = Instant::now();
+    let deadline = accepted + host.settings.handshake_timeout;
     let (mut stream, extensions) = match security {
         Security::Plain => (Transport::Accepted(stream), Extensions::new()),
         // Boxed: its room is not for those without.
@@ -60,17 +65,17 @@ async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security,
         },
     };
     let mut received = BytesMut::new();
-    let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host)).await {
+    let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host, accepted)).await {
         Ok(Ok(Some(request))) => request,
         Ok(Ok(None)) => return,
-        Ok(Err(rejection)) => return refuse(stream, peer, "", &rejection).await,
-        Err(_) => return refuse(stream, peer, "", &Rejection::timeout()).await,
+        Ok(Err(rejection)) => return refuse(stream, peer, "", &rejection, host).await,
+        Err(_) => return refuse(stream, peer, "", &Rejection::timeout(), host).await,
     };
     let method = request.method().to_owned();
     if !request.is_upgrade() {
         // An upgrade is checked for more than this.
         if let Err(error) = check_http(&request) {
-            return refuse(stream, peer, &method, &error.into()).await;
+            return refuse(stream, peer, &method, &error.into(), host).await;
         }
         #[cfg(feature = "http")]
         if let Some(fallback) = &host.fallback {
@@ -81,7 +86,7 @@ async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security,
     }
     let admitted = match admit(host, request, peer, extensions, deadline).await {
         Ok(admitted) => admitted,
-        Err(rejection) => return refuse(stream, peer, &method, &rejection).await,
+        Err(rejection) => return refuse(stream, peer, &method, &rejection, host).await,
     };
     let answer = admitted.encode();
     let answered = async {
@@ -95,12 +100,13 @@ async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security,
     }
 }
 
-/// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or
-/// the server stops.
+/// Reads until the request's head is whole. What follows it stays in `received`. `None`: the peer has gone, or the
+/// server stops and nothing has come.
 async fn read_head(
     stream: &mut Transport,
     received: &mut BytesMut,
     host: &Host,
+    accepted: Instant,
 ) -> Result<Option<RequestHead>, Rejection> {
     let mut reader = HeadReader::new(host.settings.head);
     received.reserve(1024);
@@ -117,14 +123,13 @@ async fn read_head(
     tokio::select! {
         // What has come is answered.
         biased;
-        head = read_on => head,
-        () = host.life.stopping() => Ok(None),
+        head = read_on => return head,
+        () = async {
+            host.life.stopping().await;
+            sleep_until(accepted + ON_ITS_WAY).await;
+        } => {}
     }
-}
-
-/// What every host tells about a refusal.
-pub(crate) fn log_refusal(peer: Option<SocketAddr>, rejection: &Rejection) {
-    tracing::debug!(?peer, status = rejection.status().as_u16(), why = rejection.why(), "refused");
+    if received.is_empty() { Ok(None) } else { Err(Rejection::overloaded(STOPS)) }
 }
 
 /// Answers a request with this method, and sees to it that the answer arrives.
@@ -133,8 +138,9 @@ pub(crate) fn refuse(
     peer: Option<SocketAddr>,
     method: &str,
     rejection: &Rejection,
-) -> impl Future<Output = ()> {
-    log_refusal(peer, rejection);
+    host: &Host,
+) -> impl Future<Output = ()> + use<> {
+    host.refused(peer, rejection);
     let answer = rejection.encode(method);
     // Boxed, too.
     Box::pin(async move {

@@ -17,6 +17,9 @@ use wsrv_rfc6455::handshake::SharedLines;
 /// Sockets that are told at the same time that there is no place for them; any more are closed without a word.
 const MAX_FAREWELLS: usize = 1_024;
 
+/// Why requests are refused during the end.
+pub(crate) const STOPS: &str = "the server stops";
+
 /// What every connection and request of an app needs to know.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -72,6 +75,13 @@ impl Host {
         })
     }
 
+    /// Tells of a refusal, whatever the host.
+    pub(crate) fn refused(&self, peer: Option<SocketAddr>, rejection: &Rejection) {
+        let (status, why) = (rejection.status().as_u16(), rejection.why());
+        tracing::debug!(?peer, status, why, "refused");
+        self.life.connections.tell(|observer| observer.refused(peer, status, why));
+    }
+
     /// A place among those who are told that there is no other.
     pub(crate) fn begin_farewell(&self) -> Option<Place> {
         self.farewells.take(None).ok()
@@ -93,6 +103,6 @@ impl Host {
 
     /// Begins the connection, unless everything is being cut.
     pub(crate) fn start(&self, admitted: Box<Admitted>, transport: Transport, received: BytesMut) {
-        self.life.begin(|connections| admitted.start(transport, received, connections, &self.shared_lines));
+        self.life.begin(|| admitted.start(transport, received, &self.shared_lines));
     }
 }

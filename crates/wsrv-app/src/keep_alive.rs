@@ -2,7 +2,7 @@
 
 use crate::admission::{Admitted, admit};
 use crate::fallback::{Fallback, Response, with_body};
-use crate::handshake::{linger, log_refusal};
+use crate::handshake::linger;
 use crate::host::Host;
 use crate::remote_addr::RemoteAddr;
 use crate::replay::Replay;
@@ -114,7 +114,7 @@ impl Exchange<'_> {
     async fn answer(&self, request: http::Request<Incoming>) -> Response {
         let method = request.method().clone();
         self.decide(request).await.unwrap_or_else(|rejection| {
-            log_refusal(self.peer, &rejection);
+            self.host.refused(self.peer, &rejection);
             with_body(rejection.response(method.as_str()))
         })
     }

@@ -114,14 +114,40 @@
 //! | from one page's request to the next | `App::http_timeout` | 60 s | closed |
 //! | messages and frames | [`Route::message_limits`] | 1 MiB | 1009 |
 //! | what waits for a peer, silence, goodbyes | [`Route::limits`] | [many](wsrv_core::Limits) | |
-//! | the server's end | [`App::shutdown_timeout`] | 15 s | cut |
+//! | the server's end | [`App::drain`] | 15 s | cut |
 //!
 //! # The end
 //!
-//! [`Server::serve`] ends with Ctrl-C, [`Server::serve_until`] when a future of yours does, and both when a
-//! [`Handle`] says so. No new connection is accepted then, requests that have come are answered, every connection is
-//! closed with 1001 or for the reason that the handle gives, and who has not said goodbye at the deadline is cut.
-//! [`Stopped`] tells how many were closed and how many cut.
+//! [`Server::serve`] ends with Ctrl-C or SIGTERM, [`Server::serve_until`] when a future of yours does, and both when a
+//! [`Handle`] says so. How is told by [`Drain`], step by step: the server is not [ready](Readiness) any more, goes on for a
+//! while if it is to, stops accepting, closes every connection with 1001 or 1012 over a window of time, cuts who has not
+//! said goodbye at the deadline, and reports. [`Stopped`] tells how many were closed and how many cut.
+//!
+//! **A restart that refuses nobody** needs a socket that outlives the process: from a `.socket` unit of systemd, or from
+//! `systemfd` while developing. With the feature `listenfd`, `Listener::from_env` takes it over; without such a socket it
+//! is empty, and the server binds its own:
+//!
+//! ```
+//! # #[cfg(feature = "listenfd")]
+//! # async fn listen(app: wsrv_app::App) -> Result<wsrv_app::Server, Box<dyn std::error::Error>> {
+//! use wsrv_app::prelude::*;
+//!
+//! let mut given = Listener::from_env()?.into_iter();
+//! let server = match given.next() {
+//!     Some(first) => app.listen(first)?,
+//!     None => app.bind("0.0.0.0:8080").await?,
+//! };
+//! Ok(given.fold(server, Server::and_listen))
+//! # }
+//! ```
+//!
+//! The process manager then sends SIGTERM and, when the process has ended, starts the next; who connects in between waits
+//! in the socket's queue. Or it starts the next first, and both accept for a moment.
+//!
+//! # Watching it
+//!
+//! An [`Observer`](wsrv_core::Observer), set with [`App::observe`], is told of connections that open and close, of messages,
+//! errors and slow peers, of refused requests and of the end: to count them. [`Readiness`] is for a health page.
 //!
 //! # Logging
 //!
@@ -130,9 +156,13 @@
 //! | level | what |
 //! |---|---|
 //! | error | panics of handlers, gates and HTTP services; another server that does no upgrades |
-//! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; sockets that cannot be accepted; connections cut at the end; limits per address that count nobody |
+//! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; handlers that block their thread; sockets that cannot be accepted; connections cut at the end; limits per address that count nobody |
 //! | info | the server stops; accepting goes on |
 //! | debug | refused requests and why, TLS handshakes that fail, handlers' errors with another reason, how each connection ended |
+//!
+//! Each connection runs in a span `connection` with its `id`, the peer's address as `remote`, and its `route`, so all that a
+//! handler logs can be told apart. It has the level DEBUG and a target of its own, so it can be had alone:
+//! `RUST_LOG=info,wsrv_core::connection=debug`. Where nobody wants it when a connection begins, it costs nothing.
 //!
 //! So a subscriber at its usual level, INFO, shows nothing that a peer has done. To see that as well, with the
 //! `EnvFilter` of `tracing-subscriber`: `RUST_LOG=wsrv_app=debug,wsrv_core=debug`.
@@ -147,12 +177,14 @@
 //! - `http`: the other hosts, which brings hyper. Without it, requests that ask for no upgrade are refused.
 //! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
 //!   `http`.
+//! - `listenfd`: `Listener::from_env`, sockets that systemd or others have made.
 //! - `tls`: TLS by rustls, with the cryptography of `ring`, for which a C compiler is needed.
 //! - `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
 mod admission;
 mod app;
+mod drain;
 #[cfg(feature = "http")]
 mod fallback;
 mod handshake;
@@ -173,6 +205,7 @@ pub mod tls;
 mod transport;
 
 pub use app::{App, BindError};
+pub use drain::{Drain, Readiness};
 pub use life::Stopped;
 #[cfg(feature = "http")]
 pub use remote_addr::RemoteAddr;
@@ -187,7 +220,7 @@ pub use wsrv_rfc6455;
 
 /// What a server usually needs.
 pub mod prelude {
-    pub use crate::{App, Handle, Route, Routed, Server, Stopped};
+    pub use crate::{App, Drain, Handle, Readiness, Route, Routed, Server, Stopped};
     #[cfg(feature = "http")]
     pub use crate::{RemoteAddr, WebSocketService};
     pub use http::{HeaderName, HeaderValue, StatusCode};

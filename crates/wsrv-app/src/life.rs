@@ -1,9 +1,12 @@
 //! The life of a host up to its orderly end, the same for all of them.
 
+use crate::drain::{Drain, Readiness};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wsrv_core::{Connections, Places, Reason};
 
 /// How far a host's life has come, and who lives.
@@ -15,6 +18,14 @@ pub(crate) struct Life {
     /// For requests that are no connection, or not yet.
     pub(crate) handshakes: Places,
     phase: watch::Sender<Phase>,
+    /// Whether it is not serving any more, for those who may know that before there is a server.
+    ended: watch::Sender<bool>,
+    /// The usual end.
+    drain: Drain,
+    /// The end that was begun, and when.
+    begun: OnceLock<(Drain, Instant)>,
+    closing: Once,
+    report: OnceLock<Stopped>,
     /// Connections that the end found, and those that came after it had begun.
     met: AtomicUsize,
     cut: AtomicUsize,
@@ -25,6 +36,8 @@ pub(crate) struct Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
+    /// As before, but nobody is to come any more.
+    Waiting,
     /// Requests that have not come are not waited for.
     Stopping,
     /// Nothing is waited for.
@@ -44,14 +57,21 @@ pub struct Stopped {
     pub closed: usize,
     /// Connections that had to be cut, and requests that were still under way then.
     pub cut: usize,
+    /// How long it took from the beginning of the end on.
+    pub took: Duration,
 }
 
 impl Life {
-    pub(crate) fn new(connections: Connections, handshakes: Places) -> Self {
+    pub(crate) fn new(connections: Connections, handshakes: Places, drain: Drain, ended: watch::Sender<bool>) -> Self {
         Life {
             connections,
             handshakes,
             phase: watch::Sender::new(Phase::Serving),
+            ended,
+            drain,
+            begun: OnceLock::new(),
+            closing: Once::new(),
+            report: OnceLock::new(),
             met: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             requests_cut: AtomicUsize::new(0),
@@ -59,7 +79,7 @@ impl Life {
     }
 
     /// Begins a connection, unless everything is being cut.
-    pub(crate) fn begin(&self, start: impl FnOnce(&Connections)) {
+    pub(crate) fn begin(&self, start: impl FnOnce()) {
         // Held meanwhile, so that who begins to stop or to cut finds this connection.
         let phase = self.phase.borrow();
         if *phase >= Phase::Cutting {
@@ -69,7 +89,7 @@ impl Life {
         if *phase >= Phase::Stopping {
             self.met.fetch_add(1, Ordering::Relaxed);
         }
-        start(&self.connections);
+        start();
     }
 
     /// Does `work` for a request, unless everything is cut before it is done.
@@ -84,7 +104,16 @@ impl Life {
         }
     }
 
+    pub(crate) fn readiness(&self) -> Readiness {
+        Readiness::new(&self.ended)
+    }
+
     /// Waits until the end begins.
+    pub(crate) async fn ending(&self) {
+        self.reached(Phase::Waiting).await;
+    }
+
+    /// Waits until nobody is accepted any more.
     pub(crate) async fn stopping(&self) {
         self.reached(Phase::Stopping).await;
     }
@@ -97,7 +126,8 @@ impl Life {
     /// Waits for the end. `None`: whoever served was dropped.
     pub(crate) async fn stopped(&self) -> Option<Stopped> {
         self.reached(Phase::Stopped).await;
-        (*self.phase.borrow() == Phase::Stopped).then(|| self.report())
+        // An abandoned one has none.
+        self.report.get().copied()
     }
 
     async fn reached(&self, wanted: Phase) {
@@ -110,7 +140,7 @@ impl Life {
         self.phase.send_if_modified(|phase| {
             let later = *phase < to;
             if later {
-                if *phase == Phase::Serving {
+                if *phase < Phase::Stopping && to >= Phase::Stopping {
                     // Under the phase's lock, so that each connection is counted either here or in `begin`.
                     self.met.store(self.connections.len(), Ordering::Relaxed);
                 }
@@ -120,30 +150,43 @@ impl Life {
         })
     }
 
-    /// Begins the end: tells everybody, and those who come later as soon as they are connected.
-    pub(crate) fn stop(&self, reason: Reason) {
-        if self.advance(Phase::Stopping) {
-            tracing::info!(connections = self.met.load(Ordering::Relaxed), "the server stops");
-            self.connections.close_all(reason);
+    /// Begins the end as usual, for this reason if there is one.
+    pub(crate) fn stop(&self, reason: Option<Reason>) {
+        let drain = self.drain.clone();
+        self.begin_end(match reason {
+            Some(reason) => drain.reason(reason),
+            None => drain,
+        });
+    }
+
+    /// Begins the end, unless it has begun. [`finish`](Self::finish) does the rest.
+    pub(crate) fn begin_end(&self, drain: Drain) {
+        // Before the phase, which tells others to look.
+        if self.begun.set((drain, Instant::now())).is_ok() {
+            self.ended.send_replace(true);
+            self.advance(Phase::Waiting);
         }
     }
 
-    /// Waits for everybody after [`stop`](Self::stop), and for what `accepting` does; after this time, or when there is
-    /// a `hurry`, cuts who is left.
+    /// Goes through the end that was begun, together with what `accepting` does; at the deadline, or when there is a
+    /// `hurry`, cuts who is left.
     pub(crate) async fn finish(
-        &self,
+        self: &Arc<Self>,
         accepting: impl Future<Output = ()>,
-        time: Duration,
         hurry: impl Future<Output = ()>,
     ) -> Stopped {
+        let (drain, began) = self.begun.get().expect("only what was begun is finished");
+        // A task of its own, so that it goes on if nobody waits for the end any more.
+        self.closing.call_once(|| drop(tokio::spawn(self.clone().say_goodbye(drain.clone()))));
         let mut gone = pin!(async {
+            self.stopping().await;
             accepting.await;
             self.handshakes.empty().await;
             self.connections.empty().await;
         });
         let out_of_time = async {
             tokio::select! {
-                () = tokio::time::sleep(time) => {}
+                () = tokio::time::sleep(drain.time().saturating_sub(began.elapsed())) => {}
                 () = hurry => {}
             }
         };
@@ -155,8 +198,29 @@ impl Life {
                 gone.await;
             }
         }
-        self.advance(Phase::Stopped);
-        self.report()
+        let report = *self.report.get_or_init(|| self.count(began.elapsed()));
+        if self.advance(Phase::Stopped) {
+            self.connections.tell(|observer| observer.drained(report.closed, report.cut, report.took));
+        }
+        report
+    }
+
+    /// Waits, stops accepting, and closes everybody, those who come later as soon as they are connected.
+    async fn say_goodbye(self: Arc<Self>, drain: Drain) {
+        let close = async {
+            tokio::time::sleep(drain.wait).await;
+            if self.advance(Phase::Stopping) {
+                tracing::info!(connections = self.met.load(Ordering::Relaxed), "the server stops");
+            }
+            self.connections.close_all_within(drain.window, drain.farewell).await;
+        };
+        let mut phase = self.phase.subscribe();
+        tokio::select! {
+            biased;
+            // Who is to be cut needs no goodbye. That nobody serves any more changes nothing.
+            _ = phase.wait_for(|phase| matches!(phase, Phase::Cutting | Phase::Stopped)) => {}
+            () = close => {}
+        }
     }
 
     fn cut_all(&self) {
@@ -167,16 +231,17 @@ impl Life {
         }
     }
 
-    fn report(&self) -> Stopped {
+    fn count(&self, took: Duration) -> Stopped {
         let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
         let cut = count(&self.cut);
         // Others may have been put into the set by somebody else meanwhile.
-        Stopped { closed: count(&self.met).saturating_sub(cut), cut: cut + count(&self.requests_cut) }
+        Stopped { closed: count(&self.met).saturating_sub(cut), cut: cut + count(&self.requests_cut), took }
     }
 
     /// Whoever serves is dropped; that changes nothing after the end.
     pub(crate) fn abandon(&self) {
         if *self.phase.borrow() != Phase::Stopped {
+            self.ended.send_replace(true);
             self.advance(Phase::Abandoned);
         }
     }

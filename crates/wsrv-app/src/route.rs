@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use wsrv_core::{Driver, Handler, Limits};
+use wsrv_core::{Connections, Driver, Handler, Limits};
 use wsrv_http::{Gate, Gates, Params};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::handshake::Subprotocols;
@@ -14,6 +14,8 @@ pub struct Route {
     pub(crate) subprotocols: Subprotocols,
     pub(crate) message_limits: wsrv_rfc6455::Limits,
     pub(crate) limits: Arc<Limits>,
+    /// The app's, under the name of this route, once it is the app's.
+    pub(crate) connections: Connections,
     pub(crate) start: Start,
 }
 
@@ -30,8 +32,9 @@ impl Route {
             subprotocols: Subprotocols::none(),
             message_limits: wsrv_rfc6455::Limits::default(),
             limits: Arc::default(),
+            connections: Connections::new(),
             // A task of its own, so that nothing of the handshake stays behind in it.
-            start: Box::new(move |driver| drop(tokio::spawn(driver.run(handler.clone())))),
+            start: Box::new(move |driver| drop(driver.spawn(handler.clone()))),
         }
     }
 

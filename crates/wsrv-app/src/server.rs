@@ -1,5 +1,6 @@
 //! A server at work, and its orderly end.
 
+use crate::drain::{Drain, Readiness};
 use crate::handshake;
 use crate::host::Host;
 use crate::life::{Life, Stopped};
@@ -68,8 +69,8 @@ impl Server {
     }
 
     /// Serves until Ctrl-C or, on Unix, SIGTERM, or until a [handle](Server::handle) stops it; then as
-    /// [`serve_until`](Server::serve_until). A signal that comes while it stops cuts at once those who have not said
-    /// goodbye yet.
+    /// [`serve_until`](Server::serve_until). A signal that comes while it stops, or still waits to, cuts at once those who
+    /// have not said goodbye yet.
     ///
     /// The signals are listened for from this call on, not only once the future is polled.
     ///
@@ -89,14 +90,14 @@ impl Server {
         self.run(next(), next())
     }
 
-    /// Serves until `stop` is ready, or a [handle](Server::handle) stops it. Then no new connection is accepted;
-    /// requests whose head has come are still answered, and idle HTTP connections closed; connections are closed with
-    /// [`Reason::GoingAway`] (1001) or the handle's reason, the new ones as soon as they are established. What is not
-    /// done after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
+    /// Serves until `stop` is ready, or a [handle](Server::handle) stops it. Then it comes to its end as
+    /// [`App::drain`](crate::App::drain) or the handle says; [`Drain`] has the steps. Idle HTTP connections are closed, as
+    /// soon as nobody is accepted any more.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it serves, it stops accepting and drops the requests under way; established connections go on.
+    /// Dropped while it serves, it stops accepting and drops the requests under way; established connections go on. Dropped
+    /// during the end, they are still closed, but nobody cuts who does not say goodbye.
     pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Stopped {
         self.run(stop, std::future::pending()).await
     }
@@ -110,14 +111,14 @@ impl Server {
             accepting.spawn(accept(listener, security, host.clone()));
         }
         tokio::select! {
-            () = stop => host.life.stop(Reason::GoingAway),
-            () = host.life.stopping() => {}
+            () = stop => host.life.stop(None),
+            () = host.life.ending() => {}
         }
         let accepted = async {
             while accepting.join_next().await.is_some() {}
             host.farewells.empty().await;
         };
-        host.life.finish(accepted, host.settings.shutdown_timeout, hurry).await
+        host.life.finish(accepted, hurry).await
     }
 }
 
@@ -130,7 +131,7 @@ async fn accept(listener: Listener, security: Security, host: Arc<Host>) {
                 Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, security.clone(), host.clone(), place))),
                 // To tell it, there would have to be a handshake first, which is the work there is no place for.
                 #[cfg(feature = "tls")]
-                Err(rejection) if matches!(security, Security::Tls(_)) => handshake::log_refusal(peer, &rejection),
+                Err(rejection) if matches!(security, Security::Tls(_)) => host.refused(peer, &rejection),
                 Err(rejection) => if let Some(place) = host.begin_farewell() {
                     tokio::spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
                 },
@@ -161,16 +162,30 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops the server as [`Server::serve_until`] tells it, and returns at once. A server that does not serve yet
-    /// stops as soon as it does.
+    /// Stops the server as [`App::drain`](crate::App::drain) says, and returns at once. A server that does not serve yet
+    /// stops as soon as it does. If it stops already, nothing changes.
     pub fn stop(&self) {
-        self.stop_with(Reason::GoingAway);
+        self.life.stop(None);
     }
 
-    /// Stops the server; connections are closed for this reason, [`Reason::Restart`] (1012) for example. If it stops
-    /// already, nothing changes.
+    /// The same for another reason, [`Reason::Restart`] (1012) for example.
     pub fn stop_with(&self, reason: Reason) {
-        self.life.stop(reason);
+        self.life.stop(Some(reason));
+    }
+
+    /// The same in another way.
+    pub fn drain(&self, drain: Drain) {
+        self.life.begin_end(drain);
+    }
+
+    /// Whether the server's end has not begun.
+    pub fn is_ready(&self) -> bool {
+        self.readiness().is_ready()
+    }
+
+    /// Tells others so; [`App::readiness`](crate::App::readiness) does before there is a server.
+    pub fn readiness(&self) -> Readiness {
+        self.life.readiness()
     }
 
     /// Waits until the server has stopped, by whoever's wish, and tells how. `None` if it was dropped instead.

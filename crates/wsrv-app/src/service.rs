@@ -2,8 +2,8 @@
 
 use crate::admission::admit;
 use crate::app::HANDSHAKES_PER_ADDRESS;
-use crate::handshake::log_refusal;
-use crate::host::Host;
+use crate::drain::{Drain, Readiness};
+use crate::host::{Host, STOPS};
 use crate::life::Stopped;
 use crate::remote_addr::RemoteAddr;
 use crate::transport::Transport;
@@ -80,25 +80,39 @@ impl WebSocketService {
         &self.host.life.connections
     }
 
-    /// Closes every connection with [`Reason::GoingAway`] (1001) and waits, as
-    /// [`shutdown_with`](Self::shutdown_with).
-    pub async fn shutdown(&self) -> Stopped {
-        self.shutdown_with(Reason::GoingAway).await
+    /// Tells whether its end has begun, to pages beside it.
+    pub fn readiness(&self) -> Readiness {
+        self.host.life.readiness()
     }
 
-    /// Closes every connection for this reason and waits until all have said goodbye. Requests that are under way are
-    /// still answered, and closed as soon as they are connections; new ones are refused with 503. What is not done
-    /// after [`App::shutdown_timeout`](crate::App::shutdown_timeout) is cut.
+    /// Ends it as [`App::drain`](crate::App::drain) says, and waits; see [`drain`](Self::drain).
+    pub async fn shutdown(&self) -> Stopped {
+        self.host.life.stop(None);
+        self.finish().await
+    }
+
+    /// The same for another reason.
+    pub async fn shutdown_with(&self, reason: Reason) -> Stopped {
+        self.host.life.stop(Some(reason));
+        self.finish().await
+    }
+
+    /// Closes every connection in this way and waits until all have said goodbye or are cut. While it waits as
+    /// [`Drain::wait`] says, requests are taken as ever; after that, those that are under way are still answered, and
+    /// closed as soon as they are connections, and new ones are refused with 503.
     ///
-    /// Called again, it waits for the same end; the first reason counts.
+    /// Called again, in whichever way, it waits for the same end; the first call counts.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the end goes on, but nobody cuts who does not say goodbye.
-    pub async fn shutdown_with(&self, reason: Reason) -> Stopped {
-        self.host.life.stop(reason);
-        let time = self.host.settings.shutdown_timeout;
-        self.host.life.finish(std::future::ready(()), time, std::future::pending()).await
+    pub async fn drain(&self, drain: Drain) -> Stopped {
+        self.host.life.begin_end(drain);
+        self.finish().await
+    }
+
+    async fn finish(&self) -> Stopped {
+        self.host.life.finish(std::future::ready(()), std::future::pending()).await
     }
 }
 
@@ -124,8 +138,8 @@ async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Fu
     let peer = RemoteAddr::of(&parts.extensions);
     let extensions = std::mem::take(&mut parts.extensions);
     let decided = host.life.until_cut(decide(&host, &parts, peer, extensions)).await;
-    let mut response = decided.unwrap_or_else(|| Err(stopping())).unwrap_or_else(|rejection| {
-        log_refusal(peer, &rejection);
+    let mut response = decided.unwrap_or_else(|| Err(Rejection::overloaded(STOPS))).unwrap_or_else(|rejection| {
+        host.refused(peer, &rejection);
         rejection.response(parts.method.as_str())
     });
     if parts.version > Version::HTTP_11 {
@@ -134,10 +148,6 @@ async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Fu
         response.headers_mut().remove(UPGRADE);
     }
     response.map(Full::new)
-}
-
-fn stopping() -> Rejection {
-    Rejection::overloaded("the server stops")
 }
 
 async fn decide(
@@ -154,7 +164,7 @@ async fn decide(
     }
     // Behind the place: who stops the app either waits for this request, or is seen here.
     if host.life.is_stopping() {
-        return Err(stopping());
+        return Err(Rejection::overloaded(STOPS));
     }
     let head = RequestHead::from_parts(parts, host.settings.head)?;
     let on_upgrade = extensions.remove::<OnUpgrade>();

@@ -21,6 +21,8 @@ pub(crate) struct BatchId(u32);
 struct Batch {
     id: BatchId,
     depth: Cell<u32>,
+    /// Turns begun, to take samples of.
+    turns: Cell<u8>,
     dirty: RefCell<Vec<Arc<dyn Flush>>>,
     /// What is published, made when something is.
     log: RefCell<Option<Arc<Log>>>,
@@ -28,7 +30,7 @@ struct Batch {
 
 thread_local! {
     static BATCH: Batch =
-        Batch { id: new_id(), depth: Cell::new(0), dirty: RefCell::default(), log: RefCell::default() };
+        Batch { id: new_id(), depth: Cell::new(0), turns: Cell::new(0), dirty: RefCell::default(), log: RefCell::default() };
 }
 
 fn new_id() -> BatchId {
@@ -60,11 +62,21 @@ pub(crate) fn publish() -> Option<Publish> {
 }
 
 /// Lives while a driver is polled. Its end writes out, also when a panic ends it: the bytes are other connections'.
-pub(crate) struct Entered(());
+pub(crate) struct Entered {
+    /// One of [`SAMPLE`] turns.
+    pub(crate) is_sample: bool,
+}
+
+/// Of how many turns on a thread one is measured.
+const SAMPLE: u8 = 64;
 
 pub(crate) fn enter() -> Entered {
-    BATCH.with(|batch| batch.depth.set(batch.depth.get() + 1));
-    Entered(())
+    BATCH.with(|batch| {
+        batch.depth.set(batch.depth.get() + 1);
+        let turn = batch.turns.get();
+        batch.turns.set(turn.wrapping_add(1));
+        Entered { is_sample: turn % SAMPLE == 0 }
+    })
 }
 
 impl Drop for Entered {

@@ -1,16 +1,19 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
 use crate::life::Millis;
-use crate::{ConnectionId, Link, Losses, Places, Rates, Reason, Wire};
+use crate::link::Shared;
+use crate::observe::{self, Observer};
+use crate::{ConnectionId, Farewell, Losses, Places, Rates, Wire};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often times are looked at.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Connections looked at before others get their turn.
 const TURN: usize = 512;
 
@@ -20,14 +23,24 @@ const TURN: usize = 512;
 /// gives up who does not answer or does not read, closes who is idle. It comes by once a second, so each time is kept
 /// to the second, and a connection needs no timer of its own. The task runs where the first connection does; if that
 /// runtime ends before the others' connections, the next one that begins starts it again.
+///
+/// The same task warns of a handler that keeps a thread of the runtime to itself (see [`Driver::run`](crate::Driver::run)).
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Inner>);
+pub struct Connections(Arc<Named>);
+
+/// One `Arc` for both, so that a connection holds a single pointer.
+#[derive(Default)]
+struct Named {
+    set: Arc<Set>,
+    name: Option<Box<str>>,
+}
 
 #[derive(Default)]
-struct Inner {
+struct Set {
     table: Mutex<Table>,
     places: Places,
     rates: Rates,
+    observer: OnceLock<Box<dyn Observer>>,
     /// When the first ticker began.
     began: OnceLock<Instant>,
 }
@@ -38,14 +51,14 @@ struct Table {
     /// What those lost that are gone.
     lost: Losses,
     /// Everybody was asked to go; so is who comes now.
-    closing: Option<Reason>,
+    closing: Option<Farewell>,
     /// The ticker runs.
     ticking: bool,
 }
 
 /// A connection over whatever protocol.
 pub(crate) trait Member: Send + Sync {
-    fn close(&self, reason: Reason);
+    fn close(&self, farewell: &Farewell);
     fn cut(&self);
     fn losses(&self) -> Losses;
     /// Looks after the connection's times.
@@ -68,10 +81,70 @@ impl Connections {
         self.len() == 0
     }
 
+    /// The same set under a name, for logs and the [observer](Self::observe): whoever is tracked by what this returns is
+    /// told with it. A server uses the route's path.
+    pub fn named(&self, name: impl Into<String>) -> Self {
+        Connections(Arc::new(Named { set: self.0.set.clone(), name: Some(name.into().into()) }))
+    }
+
+    /// The name given with [`named`](Self::named).
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// Has `observer` told what happens to connections that begin from now on. Of several, one has to tell the others.
+    ///
+    /// # Panics
+    ///
+    /// If the set has an observer already.
+    pub fn observe(&self, observer: impl Observer) {
+        let first = self.0.set.observer.set(Box::new(observer)).is_ok();
+        assert!(first, "these connections have an observer already");
+    }
+
+    /// Tells the observer, if there is one: what a server has to say that no connection knows. A panic is caught.
+    pub fn tell(&self, event: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = self.0.set.observer.get() {
+            observe::tell(&**observer, event);
+        }
+    }
+
     /// Closes every connection, and from now on each new one as soon as it is established. Does not wait.
-    pub fn close_all(&self, reason: Reason) {
-        self.lock().closing = Some(reason);
-        self.members().iter().for_each(|member| member.close(reason));
+    pub fn close_all(&self, farewell: impl Into<Farewell>) {
+        let farewell = farewell.into();
+        self.lock().closing = Some(farewell.clone());
+        self.members().iter().for_each(|member| member.close(&farewell));
+    }
+
+    /// Closes every connection as [`close_all`](Self::close_all), but those that there are now in random order, spread
+    /// evenly over `window`, so that their clients do not all come back at once. New ones are closed as soon as they are
+    /// established. Ready when all were asked to close; does not wait for their goodbyes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, those whose turn has not come go on, and new ones are still closed.
+    pub async fn close_all_within(&self, window: Duration, farewell: impl Into<Farewell>) {
+        let farewell = farewell.into();
+        let mut members: Vec<(ConnectionId, Weak<dyn Member>)> = {
+            let mut table = self.lock();
+            table.closing = Some(farewell.clone());
+            table.open.iter().map(|(id, member)| (*id, Arc::downgrade(member))).collect()
+        };
+        let order = RandomState::new();
+        members.sort_by_cached_key(|(id, _)| order.hash_one(id));
+        let began = Instant::now();
+        let all = members.len() as f64;
+        for (count, (_, member)) in members.into_iter().enumerate() {
+            let early = window.mul_f64(count as f64 / all).saturating_sub(began.elapsed());
+            if !early.is_zero() {
+                tokio::time::sleep(early).await;
+            } else if count % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(member) = member.upgrade() {
+                member.close(&farewell);
+            }
+        }
     }
 
     /// Cuts every connection there is and returns how many there were.
@@ -95,12 +168,12 @@ impl Connections {
     /// The places that connections take up: to limit them, or to [take](Places::take) one for a connection that is
     /// about to [begin](crate::Driver::place).
     pub fn places(&self) -> &Places {
-        &self.0.places
+        &self.0.set.places
     }
 
     /// How fast the peers of these connections may send, to be limited.
     pub fn rates(&self) -> &Rates {
-        &self.0.rates
+        &self.0.set.rates
     }
 
     fn members(&self) -> Vec<Arc<dyn Member>> {
@@ -113,16 +186,18 @@ impl Connections {
     ///
     /// May be dropped and called again at any time.
     pub async fn empty(&self) {
-        self.0.places.empty().await;
+        self.0.set.places.empty().await;
     }
 
-    pub(crate) fn register<W: Wire>(&self, link: Link<W>) -> Registration {
-        let id = link.id();
+    pub(crate) fn has_observer(&self) -> bool {
+        self.0.set.observer.get().is_some()
+    }
+
+    /// Counts in a connection that is tracked by this set.
+    pub(crate) fn register<W: Wire>(&self, shared: Arc<Shared<W>>) -> Registration<W> {
         let mut table = self.lock();
-        if let Some(reason) = table.closing {
-            link.close(reason.into());
-        }
-        table.open.insert(id, link.0);
+        table.open.insert(shared.id(), shared.clone());
+        let closing = table.closing.clone();
         // Outside a runtime there is nothing to start it on; the next connection will.
         let runtime = if table.ticking { None } else { Handle::try_current().ok() };
         table.ticking |= runtime.is_some();
@@ -131,11 +206,14 @@ impl Connections {
         if let Some(runtime) = runtime {
             runtime.spawn(Ticker { connections: self.clone(), ended: false }.run());
         }
-        Registration { connections: self.clone(), id }
+        if let Some(farewell) = closing {
+            Member::close(&*shared, &farewell);
+        }
+        Registration(shared)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.set.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,21 +224,20 @@ impl fmt::Debug for Connections {
 }
 
 /// Takes the connection out of the set when dropped.
-pub(crate) struct Registration {
-    connections: Connections,
-    id: ConnectionId,
-}
+pub(crate) struct Registration<W: Wire>(Arc<Shared<W>>);
 
-impl Drop for Registration {
+impl<W: Wire> Drop for Registration<W> {
     fn drop(&mut self) {
-        let mut table = self.connections.lock();
-        let link = table.open.remove(&self.id);
-        if let Some(link) = &link {
-            table.lost += link.losses();
+        if let Some(connections) = self.0.connections() {
+            let mut table = connections.lock();
+            let link = table.open.remove(&self.0.id());
+            if let Some(link) = &link {
+                table.lost += link.losses();
+            }
+            drop(table);
+            // Outside the lock: it may be the last handle.
+            drop(link);
         }
-        drop(table);
-        // Outside the lock: it may be the last handle.
-        drop(link);
     }
 }
 
@@ -173,8 +250,8 @@ struct Ticker {
 
 impl Ticker {
     async fn run(mut self) {
-        let inner = self.connections.0.clone();
-        let began = *inner.began.get_or_init(Instant::now);
+        let set = self.connections.0.set.clone();
+        let began = *set.began.get_or_init(Instant::now);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.ended {

@@ -44,6 +44,8 @@
 //!
 //! # Features
 //!
+//! `listenfd`: `Listener::from_env`, sockets that were given to the process by systemd or `systemfd`.
+//!
 //! `test-util`: the module `testing`, with which handlers and layers are tested without sockets. Meant for
 //! `[dev-dependencies]`.
 #![forbid(unsafe_code)]
@@ -56,6 +58,7 @@ mod connection;
 mod connections;
 mod driver;
 mod error;
+mod farewell;
 mod group;
 mod handler;
 mod id;
@@ -64,6 +67,7 @@ mod limits;
 pub mod lines;
 mod link;
 mod listener;
+mod observe;
 mod outbox;
 mod places;
 mod published;
@@ -84,12 +88,14 @@ pub use connection::Connection;
 pub use connections::Connections;
 pub use driver::Driver;
 pub use error::{Error, SendError};
+pub use farewell::Farewell;
 pub use group::{Delivery, Group, Membership};
 pub use handler::{Handler, Verdict};
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use link::Link;
 pub use listener::{Accepted, Listener};
+pub use observe::{Direction, Observer, Slow};
 pub use places::{NoPlace, Place, Places};
 pub use pull::{FromFn, Running, Socket, SocketSink, SocketStream, from_fn};
 pub use queue::Out;

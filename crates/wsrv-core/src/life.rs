@@ -1,7 +1,8 @@
 //! Signs of life: who has been silent for how long, and what is done about it.
 //!
 //! No connection has a timer of its own. The read side leaves a mark when something arrives, and one ticker for all
-//! connections of a set comes by about once a second, looks at the marks and the outboxes, and decides.
+//! connections of a set comes by about once a second, looks at the marks and the outboxes, and decides. On its way it
+//! notices who has not come out of a turn since the last time.
 
 use crate::Limits;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -55,6 +56,8 @@ impl Marks {
 pub(crate) struct Life {
     /// The ticker has come by before; until then there is nothing to compare with.
     known: bool,
+    /// How often it has come by during the turn that the driver is in.
+    met_in_turn: u8,
     heard: Millis,
     message: Millis,
     progress: Millis,
@@ -102,6 +105,17 @@ impl Life {
             }
             _ => Care::Nothing,
         }
+    }
+
+    /// The driver's turn is over.
+    pub(crate) fn turn_ended(&mut self) {
+        self.met_in_turn = 0;
+    }
+
+    /// Comes by during a turn. True, once: it was the same one the last time.
+    pub(crate) fn meet_in_turn(&mut self) -> bool {
+        self.met_in_turn = self.met_in_turn.saturating_add(1);
+        self.met_in_turn == 2
     }
 
     /// A ping was not sent after all.

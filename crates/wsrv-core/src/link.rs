@@ -1,12 +1,15 @@
 //! The cheap, cloneable handle at the bottom of every connection.
 
 use crate::batch::{self, Flush};
-use crate::connections::Member;
+use crate::connections::{Connections, Member, TICK};
 use crate::life::{Care, Marks, Millis};
 use crate::outbox::{Outbox, Until, Waiter, Wish, others_wait};
 use crate::published::Publish;
 use crate::stream::{Local, Stream};
-use crate::{AttributeStore, ClosedBy, ConnectionId, Limits, Losses, Out, Reason, SendError, SlowPeer, Transmit, Wire};
+use crate::{
+    AttributeStore, ClosedBy, ConnectionId, Direction, Farewell, Limits, Losses, Observer, Out, Reason, SendError,
+    Slow, SlowPeer, Transmit, Wire,
+};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -25,6 +28,10 @@ pub(crate) struct Shared<W: Wire> {
     /// The driver must look into the outbox before it goes on. Set and cleared under the outbox's lock.
     pub(crate) attention: AtomicBool,
     pub(crate) marks: Marks,
+    /// Somebody is to be told what happens: a look at the neighbours of what each message looks at anyway.
+    observed: bool,
+    /// Those that the connection is tracked by.
+    connections: Option<Connections>,
     outbox: Mutex<Outbox<W>>,
 }
 
@@ -35,6 +42,7 @@ impl<W: Wire> Shared<W> {
         context: W::Context,
         (local, remote_addr): (Option<Local>, Option<SocketAddr>),
         limits: Arc<Limits>,
+        connections: Option<Connections>,
     ) -> Arc<Self> {
         Arc::new(Shared {
             id: ConnectionId::next(),
@@ -44,12 +52,54 @@ impl<W: Wire> Shared<W> {
             attributes: AttributeStore::default(),
             attention: AtomicBool::new(false),
             marks: Marks::default(),
+            observed: connections.as_ref().is_some_and(Connections::has_observer),
+            connections,
             outbox: Mutex::new(Outbox::new(sender, stream, limits)),
         })
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    pub(crate) fn connections(&self) -> Option<&Connections> {
+        self.connections.as_ref()
+    }
+
+    /// Where the connection came in, if that has a name.
+    pub(crate) fn route(&self) -> Option<&str> {
+        self.connections.as_ref()?.name()
+    }
+
+    /// Tells the observer, if there is one. Not to be called under the outbox's lock.
+    #[inline]
+    pub(crate) fn tell(&self, event: impl FnOnce(&dyn Observer, ConnectionId)) {
+        if self.observed {
+            self.tell_observer(event);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_observer(&self, event: impl FnOnce(&dyn Observer, ConnectionId)) {
+        if let Some(connections) = &self.connections {
+            connections.tell(|observer| event(observer, self.id));
+        }
+    }
+
+    pub(crate) fn tell_opened(&self) {
+        self.tell(|observer, id| observer.opened(id, self.remote_addr, self.route()));
+    }
+
+    /// Tells what became of somebody's wish to send to a peer that is too slow. Not to be called under the outbox's lock.
+    pub(crate) fn tell_slow(&self, slow: Slow) {
+        self.tell(|observer, id| observer.slow(id, slow));
+    }
+
+    /// Says that a handler does not give its thread back.
+    pub(crate) fn warn_of_blocking(&self, since: std::time::Duration) {
+        let (route, millis) = (self.route(), since.as_millis() as u64);
+        tracing::warn!(connection = %self.id, route, millis, "a handler blocks its thread");
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Outbox<W>> {
@@ -125,9 +175,14 @@ impl<W: Wire> Shared<W> {
             SlowPeer::Close(reason) if outbox.is_slow() && !outbox.is_ended() => {
                 outbox.losses().closed += 1;
                 self.wish(outbox, ClosedBy::SlowPeer, reason.into());
+                self.tell_slow(Slow::Closed);
                 Refused::Closing
             }
-            _ => Refused::Dropped,
+            _ => {
+                drop(outbox);
+                self.tell_slow(Slow::Dropped);
+                Refused::Dropped
+            }
         }
     }
 
@@ -143,8 +198,9 @@ impl<W: Wire> Shared<W> {
         if outbox.is_to_shelve() || outbox.is_shut() || !outbox.make_room() {
             return self.publish_anyway(outbox, message, policy);
         }
+        let before = self.before(&outbox);
         outbox.encode_for_many(publish, |sender, out| sender.prepared(message, out));
-        self.encoded(outbox);
+        self.sent(outbox, before);
         Ok(())
     }
 
@@ -176,13 +232,46 @@ impl<W: Wire> Shared<W> {
             return Err(Refused::Closed);
         }
         let policy = policy.unwrap_or(outbox.limits.slow_peer);
+        let size = W::size(&message);
         if !outbox.shelve(message, policy) {
             return Err(self.refuse(outbox, Some(policy)));
         }
         if outbox.is_crowded() {
             self.attention.store(true, Ordering::Release);
         }
+        drop(outbox);
+        self.tell_sent(size);
         Ok(())
+    }
+
+    /// How many bytes wait before a message, if that will be asked for.
+    #[inline]
+    fn before(&self, outbox: &Outbox<W>) -> usize {
+        if self.observed { outbox.queued() } else { 0 }
+    }
+
+    /// After a message was encoded behind so many bytes.
+    #[inline(always)]
+    fn sent(self: &Arc<Self>, outbox: MutexGuard<'_, Outbox<W>>, before: usize) {
+        if self.observed {
+            return self.sent_and_told(outbox, before);
+        }
+        self.encoded(outbox);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sent_and_told(self: &Arc<Self>, outbox: MutexGuard<'_, Outbox<W>>, before: usize) {
+        let size = outbox.queued().saturating_sub(before);
+        self.encoded(outbox);
+        self.tell_sent(size);
+    }
+
+    pub(crate) fn tell_sent(&self, size: usize) {
+        // Who only asks for room sends nothing.
+        if size > 0 {
+            self.tell(|observer, id| observer.message(id, Direction::Out, size));
+        }
     }
 
     /// After something was encoded: who writes it, and when.
@@ -244,8 +333,12 @@ impl<W: Wire> Flush for Shared<W> {
 }
 
 impl<W: Wire> Member for Shared<W> {
-    fn close(&self, reason: Reason) {
-        self.wish(self.lock(), ClosedBy::Local, reason.into());
+    fn close(&self, farewell: &Farewell) {
+        let mut outbox = self.lock();
+        if farewell.last::<W>().is_some() && !outbox.is_ended() {
+            outbox.ending().farewell = Some(farewell.clone());
+        }
+        self.wish(outbox, ClosedBy::Local, farewell.why().into());
     }
 
     fn cut(&self) {
@@ -258,6 +351,11 @@ impl<W: Wire> Member for Shared<W> {
 
     fn tick(&self, now: Millis) {
         let mut outbox = self.lock();
+        if outbox.corked && outbox.life.meet_in_turn() {
+            drop(outbox);
+            self.warn_of_blocking(TICK);
+            outbox = self.lock();
+        }
         // An end has deadlines of its own.
         let half_closed = outbox.is_half_closed();
         if outbox.is_ended() && !half_closed {
@@ -449,8 +547,9 @@ impl<W: Wire> Link<W> {
     ) -> Result<R, SendError> {
         let mut outbox = self.0.admit(self.0.lock(), None)?;
         outbox.settle();
+        let before = self.0.before(&outbox);
         let result = outbox.encode(encode)?;
-        self.0.encoded(outbox);
+        self.0.sent(outbox, before);
         Ok(result)
     }
 
@@ -472,8 +571,9 @@ impl<W: Wire> Link<W> {
             return Ok(self.0.shelve(outbox, prepare(message), None)?);
         }
         let mut outbox = self.0.admit(outbox, None)?;
+        let before = self.0.before(&outbox);
         outbox.encode(|sender, out| encode(message, sender, out))?;
-        self.0.encoded(outbox);
+        self.0.sent(outbox, before);
         Ok(())
     }
 
@@ -553,8 +653,9 @@ impl<W: Wire> Link<W> {
                 outbox.settle();
             }
             let encode = encode.take().expect("a message is encoded once");
+            let before = self.0.before(&outbox);
             let result = outbox.encode(encode)?;
-            self.0.encoded(outbox);
+            self.0.sent(outbox, before);
             Poll::Ready(Ok(result))
         })
     }
@@ -573,8 +674,9 @@ impl<W: Wire> Link<W> {
             if outbox.is_behind() && outbox.has_shelved() {
                 return Poll::Ready(Ok(self.0.shelve(outbox, prepare(&mut message), Some(SlowPeer::DropNewest))?));
             }
+            let before = self.0.before(&outbox);
             outbox.encode(|sender, out| encode(&mut message, sender, out))?;
-            self.0.encoded(outbox);
+            self.0.sent(outbox, before);
             Poll::Ready(Ok(()))
         })
     }
@@ -597,17 +699,21 @@ impl<W: Wire> Link<W> {
         close: W::Close,
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
+        let mut before = outbox.queued();
         let sent = if outbox.is_shut() {
             Err(SendError::Closed)
         } else if outbox.make_room() {
             outbox.settle();
+            before = outbox.queued();
             outbox.encode(encode)
         } else {
             outbox.losses().dropped += 1;
             Err(SendError::Full)
         };
+        let size = outbox.queued().saturating_sub(before);
         outbox.sealed |= sent.is_ok();
         self.0.wish(outbox, ClosedBy::Local, close);
+        self.0.tell_sent(size);
         sent
     }
 

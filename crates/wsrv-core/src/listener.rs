@@ -16,8 +16,8 @@ use {
 
 /// A listener for TCP or Unix sockets whose [`accept`](Listener::accept) does not fail.
 ///
-/// Made with [`bind`](Listener::bind) or [`unix`](Listener::unix), or from a listener of tokio's that was made
-/// elsewhere.
+/// Made with [`bind`](Listener::bind) or [`unix`](Listener::unix), from a listener of tokio's that was made elsewhere, or
+/// given to the process from outside (`Listener::from_env`, feature `listenfd`).
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
@@ -80,6 +80,61 @@ impl Listener {
             kind: Kind::Unix { socket, _file: Some(Unlink(path.to_owned())) },
             troubled: AtomicBool::new(false),
         })
+    }
+
+    /// The listeners that the process was started with, by the protocol of systemd's socket activation (`LISTEN_FDS` and
+    /// `LISTEN_PID`), which `systemfd` and others speak, too. None if it was started without.
+    ///
+    /// Whoever has made the sockets keeps them open, so that the server can be restarted and nobody is refused: who
+    /// connects while there is no server waits in the socket's queue for the next one. Two servers may also accept from
+    /// the same sockets for a while: the new one first, and then the old one is told to drain.
+    ///
+    /// ```no_run
+    /// # async fn example() -> std::io::Result<()> {
+    /// use wsrv_core::Listener;
+    ///
+    /// let mut listeners = Listener::from_env()?;
+    /// if listeners.is_empty() {
+    ///     listeners.push(Listener::bind("127.0.0.1:8080").await?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// To be called once and early: it takes the variables out of the environment, so that no child process believes to
+    /// be meant, and is not to do so while another thread reads the environment. Called again, there are none. On Windows,
+    /// `systemfd`'s own protocol is spoken instead.
+    ///
+    /// # Errors
+    ///
+    /// One of them is no stream socket, or the system refuses. Nothing is listened on then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with IO enabled, if there are any.
+    #[cfg(feature = "listenfd")]
+    pub fn from_env() -> io::Result<Vec<Self>> {
+        let mut given = listenfd::ListenFd::from_env();
+        (0..given.len()).map(|index| Self::take(&mut given, index)).collect()
+    }
+
+    #[cfg(feature = "listenfd")]
+    fn take(given: &mut listenfd::ListenFd, index: usize) -> io::Result<Self> {
+        const MISSING: io::ErrorKind = io::ErrorKind::NotFound;
+        let not_tcp = match given.take_tcp_listener(index) {
+            Ok(tcp) => {
+                let tcp = tcp.ok_or(MISSING)?;
+                tcp.set_nonblocking(true)?;
+                return TcpListener::from_std(tcp).map(Listener::from);
+            }
+            Err(not_tcp) => not_tcp,
+        };
+        #[cfg(unix)]
+        if let Ok(unix) = given.take_unix_listener(index) {
+            let unix = unix.ok_or(MISSING)?;
+            unix.set_nonblocking(true)?;
+            return UnixListener::from_std(unix).map(Listener::from);
+        }
+        Err(not_tcp)
     }
 
     /// Where it listens; with port 0, the port that was chosen.

@@ -6,7 +6,7 @@ use crate::published::Publish;
 use crate::queue::{Out, Queue};
 use crate::shelf::{Item, Room, Shelf};
 use crate::stream::Stream;
-use crate::{ClosedBy, Limits, Losses, SlowPeer, Transmit, Wire};
+use crate::{ClosedBy, Farewell, Limits, Losses, SlowPeer, Transmit, Wire};
 use bytes::BytesMut;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +39,8 @@ pub(crate) struct Wish<W: Wire> {
 pub(crate) struct Ending<W: Wire> {
     /// `close` was called, or the policy for slow peers decided.
     pub(crate) wish: Option<Wish<W>>,
+    /// Has a message that goes in front of our goodbye.
+    pub(crate) farewell: Option<Farewell>,
     /// The connection is to be cut, and why.
     pub(crate) cut: Option<ClosedBy>,
     /// The peer's goodbye.
@@ -76,7 +78,7 @@ impl<W: Wire> Default for Orders<W> {
 
 impl<W: Wire> Default for Ending<W> {
     fn default() -> Self {
-        Ending { wish: None, cut: None, from_peer: None, goodbye: None, half: None, over: false }
+        Ending { wish: None, farewell: None, cut: None, from_peer: None, goodbye: None, half: None, over: false }
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn take_in(
         }
         Ok(Shaken::Plain(stream)) => {
             let rejection = Rejection::new(StatusCode::BAD_REQUEST, "a plain request on a port for TLS");
-            refuse(Transport::Accepted(stream), peer, "", &rejection).await;
+            refuse(Transport::Accepted(stream), peer, "", &rejection, host).await;
         }
         Ok(Shaken::Failed(error, stream)) => {
             tracing::debug!(?peer, %error, "the TLS handshake failed");

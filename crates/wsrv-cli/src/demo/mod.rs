@@ -10,18 +10,28 @@ use figures::{Figures, FiguresFeed};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use wsrv_app::BindError;
 use wsrv_app::prelude::*;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Where to listen, as HOST:PORT; port 0 lets the system choose.
+    /// Where to listen, as HOST:PORT; port 0 lets the system choose. Not used if systemd or systemfd give a socket.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// For how many seconds to go on accepting after SIGTERM, while /healthz already answers 503.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    drain_wait: u64,
+    /// Over how many seconds to spread the closing of the connections.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    drain_window: u64,
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    let app = App::new();
+    let drain =
+        Drain::new().wait(Duration::from_secs(options.drain_wait)).window(Duration::from_secs(options.drain_window));
+    let app = App::new().drain(drain);
+    let readiness = app.readiness();
     let figures = Arc::new(Figures::new(app.connections().clone()));
     let rooms = Arc::new(Rooms::new(figures.clone()));
     let known_rooms = rooms.clone();
@@ -33,7 +43,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
                 .map(|_| ())
                 .ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND, "no such room"))
         });
-    let server = app
+    let app = app
         // Programs that are no browser send no origin and are welcome; other sites' pages are not, also not those of
         // a site that has its own name point here.
         .gate(|opening: &mut Opening| match opening.request().host().is_some_and(is_local) {
@@ -43,10 +53,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
         .gate(AllowedOrigins::same_origin().allow_missing(true))
         .route("/chat/{room}", chat)
         .route("/stats", FiguresFeed(figures))
-        .http(pages::Pages::new(rooms))
-        .bind(&options.listen)
-        .await
-        .map_err(|error| explain(&error))?;
+        .http(pages::Pages::new(rooms, readiness));
+    // Sockets that the process was started with are what a restart without refusals needs.
+    let server = match Listener::from_env()?.pop() {
+        Some(given) => app.listen(given)?,
+        None => app.bind(&options.listen).await.map_err(|error| explain(&error))?,
+    };
     let addr = server.local_addr()?;
     // Listens for Ctrl-C before anybody is told that it is ready.
     let serving = server.serve();

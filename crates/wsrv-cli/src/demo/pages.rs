@@ -1,4 +1,5 @@
-//! The page, and the way into a room for those who have no WebSocket: `POST /say/{room}`.
+//! The page; the way into a room for those who have no WebSocket, `POST /say/{room}`; and `/healthz` for those who send
+//! others here.
 
 use super::chat::Rooms;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_service::Service;
+use wsrv_app::Readiness;
 
 /// Everything comes from this server, and nothing from within the page's text.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -25,11 +27,14 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 #[derive(Clone)]
-pub(crate) struct Pages(Arc<Rooms>);
+pub(crate) struct Pages {
+    rooms: Arc<Rooms>,
+    readiness: Readiness,
+}
 
 impl Pages {
-    pub(crate) fn new(rooms: Arc<Rooms>) -> Self {
-        Pages(rooms)
+    pub(crate) fn new(rooms: Arc<Rooms>, readiness: Readiness) -> Self {
+        Pages { rooms, readiness }
     }
 }
 
@@ -43,12 +48,18 @@ impl Service<Request<Incoming>> for Pages {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let rooms = self.0.clone();
-        Box::pin(async move { Ok(answer(request, &rooms).await) })
+        let pages = self.clone();
+        Box::pin(async move { Ok(answer(request, &pages).await) })
     }
 }
 
-async fn answer(request: Request<Incoming>, rooms: &Rooms) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, Pages { rooms, readiness }: &Pages) -> Response<Full<Bytes>> {
+    if request.uri().path() == "/healthz" {
+        return match readiness.is_ready() {
+            true => plain(StatusCode::OK, "ready\n"),
+            false => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        };
+    }
     if let Some(room) = request.uri().path().strip_prefix("/say/") {
         return match rooms.get(room) {
             Some(_) if request.method() != Method::POST => method_not_allowed("POST"),

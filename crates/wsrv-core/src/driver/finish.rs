@@ -3,7 +3,7 @@
 use super::End;
 use super::reader::Reader;
 use crate::stream::Stream;
-use crate::{Closed, ClosedBy, Wire};
+use crate::{Closed, ClosedBy, Farewell, Transmit, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -26,23 +26,36 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: Box<End<W>>) -> 
         let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
     }
     tracing::debug!(connection = %reader.shared.id(), %closed, clean = closed.clean, "connection closed");
+    reader.shared.tell(|observer, id| observer.closed(id, &closed));
     closed
 }
 
 /// Sends what is queued and the goodbye, and waits for the peer's. True if both have said it.
 async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: Box<End<W>>) -> bool {
+    let mut last = 0;
     let await_peer = {
         let mut outbox = reader.shared.lock();
         match outbox.ending().half.as_ref().map(|half| half.await_peer) {
             // We have said it before.
             Some(await_peer) => end.close.as_ref().map(|_| await_peer),
             None => {
+                let farewell = outbox.ending().farewell.take();
+                if let Some(message) = farewell.as_ref().and_then(Farewell::last::<W>)
+                    && !outbox.is_shut()
+                    && outbox.make_room()
+                {
+                    outbox.settle();
+                    let before = outbox.queued();
+                    outbox.encode(|sender, out| sender.prepared(message, out));
+                    last = outbox.queued().saturating_sub(before);
+                }
                 // A transport that was lost may still carry what is queued, if only the peer's half has ended.
                 outbox.finish();
                 end.close.as_ref().map(|close| outbox.say_goodbye(close))
             }
         }
     };
+    reader.shared.tell_sent(last);
     drained(reader).await;
     match (await_peer, end.by) {
         // What follows a protocol error cannot be understood.

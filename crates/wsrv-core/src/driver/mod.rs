@@ -30,8 +30,15 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use step::{Patience, Stepped};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+/// How long a turn may keep its thread before somebody is warned. Turns are measured by the clock of the machine, not by
+/// tokio's, which a test may have stopped.
+const BLOCKING: Duration = Duration::from_millis(100);
 
 /// A connection about to begin: a stream, and what shall happen on it.
 ///
@@ -129,7 +136,8 @@ impl<W: Wire> Driver<W> {
         self
     }
 
-    /// Runs the connection to its end. Spawn this: it is the connection's task.
+    /// Runs the connection to its end. Spawn this: it is the connection's task. ([`spawn`](Self::spawn) does it, in a
+    /// `tracing` span.)
     ///
     /// The future needs a tokio runtime with time enabled, and IO for TCP. It is ready when the closing handshake is
     /// over and the stream closed, and tells how it went.
@@ -137,9 +145,45 @@ impl<W: Wire> Driver<W> {
     /// # Cancel safety
     ///
     /// Dropping the future closes the stream at once; the handler's state is dropped and `on_close` does not run.
+    ///
+    /// # Blocking
+    ///
+    /// A handler that keeps its thread for 100 ms without an `.await` that waits keeps other connections waiting too, and
+    /// is warned of, with the [name](Connections::named) of its route. Seen are: the first turn of each connection, and
+    /// every 64th turn of a thread, once it is over; and, whatever the turn, one that has lasted for one to two seconds,
+    /// while it does, if the connection is [tracked](Self::tracked_by) and the runtime has another thread to look from.
+    /// So a handler that blocks now and then for less than that may go unseen for a while.
     pub fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
-        let Begun { shared, reader, counted } = self.begin();
-        Drive { shared, inner: live(reader, handler), _counted: counted }
+        self.begin().run(handler)
+    }
+
+    /// Spawns [`run`](Self::run) as a task of its own.
+    ///
+    /// Where a `tracing` subscriber wants it when the connection begins, the task runs in a span `connection` (level
+    /// DEBUG, target `wsrv_core::connection`) with the fields `id`, `remote` and `route`: all that is logged by its handler
+    /// is in it. Else it costs nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn spawn<H: Handler<W::Connection>>(self, handler: Arc<H>) -> JoinHandle<Closed> {
+        let begun = self.begin();
+        let shared = &begun.shared;
+        // A root: what the request or the accept belongs to is over long before the connection is.
+        let span = tracing::debug_span!(
+            target: "wsrv_core::connection",
+            parent: None,
+            "connection",
+            id = %shared.id(),
+            remote = %Link(shared.clone()).remote_name(),
+            route = shared.route(),
+        );
+        // Two kinds of tasks, so that who logs nothing has no room for a span in each.
+        if span.is_disabled() {
+            tokio::spawn(begun.run(handler))
+        } else {
+            tokio::spawn(begun.run(handler).instrument(span))
+        }
     }
 
     fn begin(self) -> Begun<W> {
@@ -147,12 +191,14 @@ impl<W: Wire> Driver<W> {
         let limits = self.limits.unwrap_or_default();
         let remote_addr = self.remote_addr.unwrap_or_else(|| self.stream.remote_addr());
         let remote_addr = remote_addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
-        let shared = Shared::<W>::new(self.stream, sender, context, (self.local, remote_addr), limits);
+        let connections = self.connections.clone();
+        let shared = Shared::<W>::new(self.stream, sender, context, (self.local, remote_addr), limits, connections);
         let ip = remote_addr.map(|addr| addr.ip());
         let account = self.connections.as_ref().and_then(|connections| connections.rates().account(ip));
         let place =
             self.place.or_else(|| self.connections.as_ref().map(|connections| connections.places().take_anyway(ip)));
-        let registration = self.connections.map(|connections| connections.register(Link(shared.clone())));
+        shared.tell_opened();
+        let registration = self.connections.map(|connections| connections.register(shared.clone()));
         let counted = Counted { _registration: registration, _place: place };
         let reader = Reader::new(shared.clone(), receiver, self.received, account);
         Begun { shared, reader, counted }
@@ -163,15 +209,28 @@ impl<W: Wire> Driver<W> {
 pub(crate) struct Begun<W: Wire> {
     shared: Arc<Shared<W>>,
     reader: Reader<W>,
-    counted: Counted,
+    counted: Counted<W>,
+}
+
+impl<W: Wire> Begun<W> {
+    fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
+        let Begun { shared, reader, counted } = self;
+        Drive { shared, inner: live(reader, handler), _counted: counted }
+    }
 }
 
 /// What counts a connection in, until it is dropped.
-#[derive(Default)]
-struct Counted {
-    _registration: Option<Registration>,
+struct Counted<W: Wire> {
+    _registration: Option<Registration<W>>,
     // Last: who waits for all places to be free finds nobody registered.
     _place: Option<Place>,
+}
+
+#[cfg(feature = "test-util")]
+impl<W: Wire> Counted<W> {
+    fn none() -> Self {
+        Counted { _registration: None, _place: None }
+    }
 }
 
 impl<W: Wire> std::fmt::Debug for Driver<W> {
@@ -256,6 +315,7 @@ fn conclude<W: Wire, H: Handler<W::Connection>>(
     Box::pin(async move {
         reader.take_end();
         if let Some(error) = end.error.take() {
+            reader.shared.tell(|observer, id| observer.error(id, &error));
             // There is nothing to go on with, so the verdict does not matter.
             let _ = step!(reader, handler.on_error(conn, &mut state, error), Patience::UntilEnd);
         }
@@ -352,6 +412,7 @@ enum Event<F> {
 pub(crate) fn log_error(conn: &impl Connection, error: &Error) {
     // That the peer is gone is no fault of the handler's.
     let is_gone = error.downcast_ref() == Some(&SendError::Closed);
+    conn.link().0.tell(|observer, id| observer.error(id, error));
     let _ = step::guarded(|| match error.reason() {
         Reason::Internal if !is_gone => tracing::warn!(connection = %conn.id(), %error, "handler error"),
         reason => tracing::debug!(connection = %conn.id(), %error, %reason, "handler error"),
@@ -385,7 +446,7 @@ pin_project! {
         #[pin]
         inner: F,
         // Last, so that the connection is counted until its state is dropped.
-        _counted: Counted,
+        _counted: Counted<W>,
     }
 }
 
@@ -396,8 +457,13 @@ impl<W: Wire, F: Future> Future for Drive<W, F> {
         let mut this = self.project();
         loop {
             let batch = batch::enter();
-            this.shared.cork(cx);
+            let began = (this.shared.cork(cx) || batch.is_sample).then(Instant::now);
             let ended = this.inner.as_mut().poll(cx);
+            if let Some(took) = began.map(|began| began.elapsed())
+                && took >= BLOCKING
+            {
+                this.shared.warn_of_blocking(took);
+            }
             // Own bytes first, then what was sent to others.
             let again = this.shared.uncork(cx);
             drop(batch);
@@ -414,12 +480,15 @@ impl<W: Wire> Shared<W> {
         self.lock().ending().over = true;
     }
 
-    fn cork(&self, cx: &Context<'_>) {
+    /// Begins a turn. True for the first, and wherever the waker is a new one.
+    fn cork(&self, cx: &Context<'_>) -> bool {
         let mut outbox = self.lock();
         outbox.cork();
-        if !outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        let same = outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !same {
             outbox.waker = Some(cx.waker().clone());
         }
+        !same
     }
 
     /// Writes what the turn has collected. True: the inner future waits for what has just come true.
@@ -427,6 +496,7 @@ impl<W: Wire> Shared<W> {
         let mut outbox = self.lock();
         outbox.corked = false;
         outbox.driver_writes = false;
+        outbox.life.turn_ended();
         let _ = outbox.poll_flush(cx);
         let crowded = outbox.is_crowded();
         let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());

@@ -5,7 +5,7 @@ use crate::link::Shared;
 use crate::outbox::Orders;
 use crate::rates::Account;
 use crate::stream::Stream;
-use crate::{ClosedBy, Connection, Error, Reason, Receive, Received, Wire, buffers};
+use crate::{ClosedBy, Connection, Direction, Error, Reason, Receive, Received, Wire, buffers};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::io;
@@ -167,8 +167,9 @@ impl<W: Wire> Reader<W> {
             return None;
         }
         match self.receiver.receive(&mut self.buffer) {
-            Ok(Received::Message { found, .. }) => {
+            Ok(Received::Message { found, size }) => {
                 self.turn -= 1;
+                self.shared.tell(|observer, id| observer.message(id, Direction::In, size));
                 Some(found)
             }
             other => {
@@ -322,6 +323,7 @@ impl<W: Wire> Reader<W> {
             match self.receiver.receive(&mut self.buffer) {
                 Ok(Received::Message { found, size }) => {
                     if self.account.as_mut().is_none_or(|account| account.message()) {
+                        self.shared.tell(|observer, id| observer.message(id, Direction::In, size));
                         return Some((found, size));
                     }
                     self.end(End::new(ClosedBy::FastPeer, Reason::Policy));

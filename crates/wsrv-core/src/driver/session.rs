@@ -50,7 +50,7 @@ pub struct Session<W: Wire, H: Handler<W::Connection>> {
     /// Until `on_close`.
     life: Option<Life<W, H::State>>,
     // Last, so that the connection is counted until its state is dropped.
-    _counted: Counted,
+    _counted: Counted<W>,
 }
 
 struct Life<W: Wire, S> {
@@ -62,7 +62,7 @@ struct Life<W: Wire, S> {
 /// Runs `inner` in turns of the driver. Their waker rings the alarm, and wakes the task that polls.
 async fn turns<W: Wire, T>(shared: Arc<Shared<W>>, alarm: Arc<Alarm>, inner: impl Future<Output = T> + Send) -> T {
     // A panic must not go through the turn: the outbox would stay corked.
-    let mut drive = pin!(Drive { shared, inner: caught(inner), _counted: Counted::default() });
+    let mut drive = pin!(Drive { shared, inner: caught(inner), _counted: Counted::none() });
     let waker = Waker::from(alarm.clone());
     let done = poll_fn(|cx| {
         alarm.reset();
