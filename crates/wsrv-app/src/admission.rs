@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout_at};
 use wsrv_core::Place;
-use wsrv_http::{Gate, Matched, Opening, Rejection};
+use wsrv_http::{Explained, Gate, Matched, Opening, Rejection, Said};
 use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
 
@@ -38,8 +38,6 @@ pub(crate) async fn admit(
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Box<Admitted>, Rejection> {
-    // The peer has done its part by now, so it is a gate that takes so long.
-    let undecided = || Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide");
     // Boxed: a future that is held by others, one in the other, gets larger with each of them.
     let decide = Box::pin(decide(host, request, peer, extensions));
     let decided = timeout_at(deadline, unpanicking(decide)).await;
@@ -52,27 +50,78 @@ async fn decide(
     peer: Option<SocketAddr>,
     extensions: Extensions,
 ) -> Result<Box<Admitted>, Rejection> {
-    let found = host.router.find(&request).ok_or_else(Rejection::not_found);
+    let mut opening = opening(request, peer, extensions);
+    host.gates.admit_request(&mut opening).await?;
+    let request = opening.request();
+    let found = host.router.find(request).ok_or_else(Rejection::not_found);
     if let Err(not_found) = &found
         && !request.is_upgrade()
     {
         // There is no page here either. On a route, the answer below tells what is missing.
         return Err(not_found.clone());
     }
-    let offer = handshake::check(&request)?;
+    let offer = handshake::check(request)?;
     let Matched { value: route, params } = found?;
-    let mut opening = Opening::new(request, peer);
-    *opening.extensions_mut() = extensions;
     if params.iter().next().is_some() {
         opening.extensions_mut().insert(params);
     }
-    host.gates.admit(&mut opening).await?;
+    host.gates.admit_upgrade(&mut opening).await?;
     route.gates.admit(&mut opening).await?;
-    let subprotocol = route.subprotocols.select(&offer)?.map(str::to_owned);
+    let subprotocol = match opening.subprotocol() {
+        Some(chosen_by_gate) => Some(chosen_by_gate.to_owned()),
+        None => route.subprotocols.select(&offer)?.map(str::to_owned),
+    };
     let place = host.life.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
     let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
     // Boxed, as it goes from hand to hand and is larger than what the handshake's task holds otherwise.
     Ok(Box::new(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() }))
+}
+
+fn opening(request: RequestHead, peer: Option<SocketAddr>, extensions: Extensions) -> Opening {
+    let mut opening = Opening::new(request, peer);
+    #[cfg(feature = "tls")]
+    if extensions.get::<crate::tls::TlsInfo>().is_some() {
+        opening.set_secure(Some(true));
+    }
+    *opening.extensions_mut() = extensions;
+    opening
+}
+
+/// Decides about a request for a page, as [`admit`] does about those for connections. Returns where it comes from, and
+/// what gates have attached.
+#[cfg(feature = "http")]
+pub(crate) async fn admit_page(
+    host: &Host,
+    request: RequestHead,
+    peer: Option<SocketAddr>,
+    extensions: Extensions,
+    deadline: Instant,
+) -> Result<(Option<SocketAddr>, Extensions), Rejection> {
+    let decide = Box::pin(async move {
+        let mut opening = opening(request, peer, extensions);
+        host.gates.admit_request(&mut opening).await?;
+        let (_, peer, extensions, _) = opening.into_parts();
+        Ok((peer, extensions))
+    });
+    timeout_at(deadline, unpanicking(decide)).await.unwrap_or_else(|_| Err(undecided()))
+}
+
+/// Asks all gates that this request would meet, and tells what each has said.
+pub(crate) async fn explain(host: &Host, request: RequestHead, peer: Option<SocketAddr>) -> Vec<Explained> {
+    let mut opening = opening(request, peer, Extensions::new());
+    let mut said = host.gates.explain(&mut opening).await;
+    let is_refused = said.iter().any(|line| matches!(line.said, Said::Refused(_)));
+    let found = host.router.find(opening.request()).map(|found| (found.value.clone(), found.params));
+    if let Some((route, params)) = found.filter(|_| opening.request().is_upgrade() && !is_refused) {
+        opening.extensions_mut().insert(params);
+        said.extend(route.gates.explain(&mut opening).await);
+    }
+    said
+}
+
+/// The peer has done its part by then, so it is a gate that takes so long.
+fn undecided() -> Rejection {
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide").because("timeout")
 }
 
 /// Whose code panics refuses; everybody else goes on.
@@ -83,7 +132,7 @@ fn unpanicking<T>(
         // What the panic left half done is its own.
         catch_unwind(AssertUnwindSafe(|| decide.as_mut().poll(cx))).unwrap_or_else(|_| {
             tracing::error!("a gate panicked");
-            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")))
+            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").because("internal")))
         })
     })
 }
@@ -92,7 +141,6 @@ const SELECTED_IS_TOKEN: &str = "a selected subprotocol is a token";
 
 impl Admitted {
     /// Where the peer is, if anybody knows so far.
-    #[cfg(feature = "http")]
     pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
         self.opening.remote_addr()
     }

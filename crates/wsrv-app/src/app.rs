@@ -8,12 +8,13 @@ use crate::server::Server;
 use crate::transport::Security;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
-use wsrv_core::{Connections, Listener, Observer, Places, RateLimits};
-use wsrv_http::{Gate, Gates, InvalidRoute, Router};
+use wsrv_core::{Connections, Listener, Observer, Places, RateLimits, Reason};
+use wsrv_http::{Addresses, Gate, Gates, InvalidRoute, Router, TrustedNetworks, TrustedProxies, Verdict};
 use wsrv_rfc6455::handshake::HeadLimits;
 
 /// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes
@@ -50,6 +51,10 @@ impl Default for Handshakes {
 pub(crate) struct Settings {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) addresses: Option<Addresses>,
+    pub(crate) proxy_protocol: Option<TrustedNetworks>,
+    /// The address of a socket is not that of its peer.
+    pub(crate) behind_proxies: bool,
     #[cfg(feature = "tls")]
     pub(crate) tls_timeout: Duration,
     #[cfg(feature = "http")]
@@ -62,6 +67,9 @@ impl Default for Settings {
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
+            addresses: None,
+            proxy_protocol: None,
+            behind_proxies: false,
             #[cfg(feature = "tls")]
             tls_timeout: Duration::from_secs(5),
             #[cfg(feature = "http")]
@@ -103,7 +111,8 @@ impl App {
         self
     }
 
-    /// Adds a gate in front of all routes. Gates are asked in the order they were added.
+    /// Adds a gate in front of all routes. Gates are asked by their [stage](wsrv_http::Stage), and those of one stage in
+    /// the order they were added. The first stages are asked about pages, too.
     ///
     /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate. One that has to wait is a
     /// type that implements [`Gate`], where there is an example.
@@ -112,10 +121,44 @@ impl App {
         self
     }
 
+    /// Learns where requests really come from, from headers that proxies in front of this server add. From then on that
+    /// is the request's address, for all other gates, limits and the connection.
+    ///
+    /// Add it by this method and not as a gate only: then no [address](Self::addresses) is judged before its request is
+    /// read, because it is a proxy's.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.settings.behind_proxies = true;
+        self.gate(proxies)
+    }
+
+    /// Expects a header of the PROXY protocol, version 1 or 2, in front of all that comes from these networks, TLS
+    /// included. Its source is the peer's address from then on. Who sends none, or a bad one, is closed without an
+    /// answer. Peers from elsewhere are taken as they are.
+    pub fn proxy_protocol(mut self, from: TrustedNetworks) -> Self {
+        self.settings.behind_proxies = true;
+        self.settings.proxy_protocol = Some(from);
+        self
+    }
+
+    /// Lets in who these lists say, and keeps them when they change: connections of an address that is blocked later
+    /// are closed (1008).
+    ///
+    /// On listeners of our own an address is judged when it is accepted, before TLS and before its request is read;
+    /// behind [trusted proxies](Self::trusted_proxies), as soon as it is known.
+    pub fn addresses(mut self, addresses: Addresses) -> Self {
+        let connections = self.connections.clone();
+        addresses.watch(move |addresses| {
+            let may_not = |addr: Option<SocketAddr>| addresses.verdict(addr.map(|addr| addr.ip())) != Verdict::Pass;
+            connections.close_where(may_not, Reason::Policy);
+        });
+        self.settings.addresses = Some(addresses.clone());
+        self.gate(addresses)
+    }
+
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
     /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
-    /// whatever path; gates do not see them. A connection may bring one request after the other, and become a WebSocket
+    /// whatever path. Gates for [every request](wsrv_http::Stage::is_for_every_request) see them, others do not. A connection may bring one request after the other, and become a WebSocket
     /// with the last. Without a service such requests are refused.
     ///
     /// The peer's address is among the request's extensions as [`RemoteAddr`](crate::RemoteAddr), and with the feature

@@ -2,6 +2,7 @@
 
 use crate::admission::admit;
 use crate::host::{Host, STOPS};
+use crate::proxy_protocol;
 use crate::transport::{Security, Transport};
 use bytes::BytesMut;
 use http::Extensions;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wsrv_core::{Accepted, Place};
-use wsrv_http::Rejection;
+use wsrv_http::{ProxyAddr, Rejection};
 use wsrv_rfc6455::handshake::{HeadReader, RequestHead, check_http};
 
 /// How long and how much is read after a refusal, so that the peer gets to see the answer: closing a socket with
@@ -51,11 +52,25 @@ pub(crate) async fn turn_away(
     drop(place);
 }
 
-async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security, host: &Arc<Host>) {
+async fn take_in(mut stream: Accepted, mut peer: Option<SocketAddr>, security: Security, host: &Arc<Host>) {
     // One deadline for everything, so that no pace of dribbling buys time.
     let accepted = Instant::now();
     let deadline = accepted + host.settings.handshake_timeout;
-    let (mut stream, extensions) = match security {
+    let mut proxy = None;
+    if let Some(proxies) = &host.settings.proxy_protocol
+        && proxies.trusts_peer(peer.map(|peer| peer.ip()))
+    {
+        match timeout_at(deadline, Box::pin(proxy_protocol::read(&mut stream))).await {
+            // A proxy that asks for itself names nobody.
+            Ok(Ok(header)) => {
+                proxy = peer.filter(|_| header.source.is_some()).map(ProxyAddr);
+                peer = header.source.or(peer);
+            }
+            Ok(Err(error)) => return tracing::debug!(?peer, %error, "no PROXY header"),
+            Err(_) => return tracing::debug!(?peer, "a PROXY header took too long"),
+        }
+    }
+    let (mut stream, mut extensions) = match security {
         Security::Plain => (Transport::Accepted(stream), Extensions::new()),
         // Boxed: its room is not for those without.
         #[cfg(feature = "tls")]
@@ -64,6 +79,9 @@ async fn take_in(stream: Accepted, peer: Option<SocketAddr>, security: Security,
             None => return,
         },
     };
+    if let Some(proxy) = proxy {
+        extensions.insert(proxy);
+    }
     let mut received = BytesMut::new();
     let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host, accepted)).await {
         Ok(Ok(Some(request))) => request,
@@ -141,9 +159,10 @@ pub(crate) fn refuse(
     host: &Host,
 ) -> impl Future<Output = ()> + use<> {
     host.refused(peer, rejection);
-    let answer = rejection.encode(method);
+    let answer = (!rejection.is_silent()).then(|| rejection.encode(method));
     // Boxed, too.
     Box::pin(async move {
+        let Some(answer) = answer else { return };
         if matches!(timeout(LINGER, stream.write_all(&answer)).await, Ok(Ok(()))) {
             linger(stream).await;
         }

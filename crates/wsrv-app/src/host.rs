@@ -10,8 +10,8 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use wsrv_core::{NoPlace, Place, Places};
-use wsrv_http::{Gates, Rejection, Router};
+use wsrv_core::{NoPlace, Place, Places, Reason};
+use wsrv_http::{Gates, Rejection, Router, Verdict};
 use wsrv_rfc6455::handshake::SharedLines;
 
 /// Sockets that are told at the same time that there is no place for them; any more are closed without a word.
@@ -63,9 +63,12 @@ impl Host {
 
     /// A place among the opening handshakes, for a socket or a request from there.
     pub(crate) fn begin_handshake(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
+        if let Some(addresses) = self.settings.addresses.as_ref().filter(|_| !self.settings.behind_proxies) {
+            addresses.check(peer.map(|peer| peer.ip()))?;
+        }
         if !self.life.connections.rates().admit_handshake(peer.map(|peer| peer.ip())) {
             let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address");
-            return Err(rejection.header(RETRY_AFTER, HeaderValue::from_static("5")));
+            return Err(rejection.header(RETRY_AFTER, HeaderValue::from_static("5")).because("rate"));
         }
         self.life.handshakes.take(peer.map(|peer| peer.ip())).map_err(|full| {
             Rejection::overloaded(match full {
@@ -77,9 +80,9 @@ impl Host {
 
     /// Tells of a refusal, whatever the host.
     pub(crate) fn refused(&self, peer: Option<SocketAddr>, rejection: &Rejection) {
-        let (status, why) = (rejection.status().as_u16(), rejection.why());
-        tracing::debug!(?peer, status, why, "refused");
-        self.life.connections.tell(|observer| observer.refused(peer, status, why));
+        let (status, reason, why) = (rejection.status().as_u16(), rejection.reason(), rejection.why());
+        tracing::debug!(?peer, status, reason, why, note = rejection.log_note(), "refused");
+        self.life.connections.tell(|observer| observer.refused(peer, status, reason));
     }
 
     /// A place among those who are told that there is no other.
@@ -103,6 +106,13 @@ impl Host {
 
     /// Begins the connection, unless everything is being cut.
     pub(crate) fn start(&self, admitted: Box<Admitted>, transport: Transport, received: BytesMut) {
+        let addr = admitted.remote_addr();
         self.life.begin(|| admitted.start(transport, received, &self.shared_lines));
+        if let Some(addresses) = &self.settings.addresses
+            && addresses.verdict(addr.map(|addr| addr.ip())) != Verdict::Pass
+        {
+            // Blocked while its request was decided about, so the one who blocked it may not have found it.
+            self.life.connections.close_where(|other| other == addr, Reason::Policy);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A connection that brings ordinary requests, one after the other, and perhaps becomes a WebSocket with the last.
 
-use crate::admission::{Admitted, admit};
+use crate::admission::{Admitted, admit, admit_page};
 use crate::fallback::{Fallback, Response, with_body};
 use crate::handshake::linger;
 use crate::host::Host;
@@ -123,13 +123,14 @@ impl Exchange<'_> {
         let (mut parts, body) = request.into_parts();
         let head = RequestHead::from_parts(&parts, self.host.settings.head)?;
         check_http(&head)?;
+        let deadline = Instant::now() + self.host.settings.handshake_timeout;
         if !head.is_upgrade() {
-            parts.extensions.extend(self.extensions.clone());
-            RemoteAddr::attach(self.peer, &mut parts.extensions);
+            let (peer, extensions) = admit_page(self.host, head, self.peer, self.extensions.clone(), deadline).await?;
+            parts.extensions.extend(extensions);
+            RemoteAddr::attach(peer, &mut parts.extensions);
             return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
         }
         self.progress().upgrading = true;
-        let deadline = Instant::now() + self.host.settings.handshake_timeout;
         let admitted = admit(self.host, head, self.peer, self.extensions.clone(), deadline).await?;
         let response = admitted.response();
         self.progress().admitted = Some(admitted);

@@ -192,6 +192,7 @@ mod host;
 #[cfg(feature = "http")]
 mod keep_alive;
 mod life;
+mod proxy_protocol;
 #[cfg(feature = "http")]
 mod remote_addr;
 #[cfg(feature = "http")]
@@ -229,7 +230,9 @@ pub mod prelude {
         Closed, ClosedBy, Connection, Delivery, Error, Group, Handler, Listener, Losses, Membership, OverRate, Rate,
         RateLimits, Reason, SendError, SlowPeer, Socket, Verdict, from_fn,
     };
-    pub use wsrv_http::{AllowedOrigins, Gate, Opening, Params, Rejection};
+    pub use wsrv_http::{
+        Addresses, AllowedOrigins, Gate, Opening, Params, Rejection, TrustedNetworks, TrustedProxies, gate_fn,
+    };
     pub use wsrv_rfc6455::Limits as MessageLimits;
     pub use wsrv_rfc6455::connection::{ControlFrame, WebSocketConnection};
     pub use wsrv_rfc6455::handshake::Subprotocols;

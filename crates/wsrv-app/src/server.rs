@@ -1,10 +1,10 @@
 //! A server at work, and its orderly end.
 
 use crate::drain::{Drain, Readiness};
-use crate::handshake;
 use crate::host::Host;
 use crate::life::{Life, Stopped};
 use crate::transport::Security;
+use crate::{admission, handshake};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use tokio::task::JoinSet;
 use wsrv_core::{Connections, Listener, Reason};
+use wsrv_http::Explained;
+use wsrv_rfc6455::handshake::RequestHead;
 
 /// A server that listens and is about to serve.
 #[derive(Debug)]
@@ -61,6 +63,21 @@ impl Server {
     /// The established connections, to count them or to close them all.
     pub fn connections(&self) -> &Connections {
         &self.serving.0.life.connections
+    }
+
+    /// What each gate says of this request if it came from there, in the order in which they are asked. It is the gates
+    /// themselves that are asked, so one that counts will count. The rules of the handshake are not among them.
+    ///
+    /// ```
+    /// # use wsrv_app::prelude::*;
+    /// # async fn example(server: Server, request: wsrv_app::wsrv_rfc6455::handshake::RequestHead) {
+    /// for line in server.explain(request, "192.0.2.7:40000".parse().ok()).await {
+    ///     println!("{line}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn explain(&self, request: RequestHead, peer: Option<SocketAddr>) -> Vec<Explained> {
+        admission::explain(&self.serving.0, request, peer).await
     }
 
     /// A handle that stops the server from elsewhere, and tells when it has stopped.
@@ -129,6 +146,7 @@ async fn accept(listener: Listener, security: Security, host: Arc<Host>) {
         tokio::select! {
             (stream, peer) = listener.accept() => match host.begin_handshake(peer) {
                 Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, security.clone(), host.clone(), place))),
+                Err(rejection) if rejection.is_silent() => host.refused(peer, &rejection),
                 // To tell it, there would have to be a handshake first, which is the work there is no place for.
                 #[cfg(feature = "tls")]
                 Err(rejection) if matches!(security, Security::Tls(_)) => host.refused(peer, &rejection),

@@ -7,6 +7,7 @@ use crate::{ConnectionId, Farewell, Losses, Places, Rates, Wire};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -61,6 +62,7 @@ pub(crate) trait Member: Send + Sync {
     fn close(&self, farewell: &Farewell);
     fn cut(&self);
     fn losses(&self) -> Losses;
+    fn remote_addr(&self) -> Option<SocketAddr>;
     /// Looks after the connection's times.
     fn tick(&self, now: Millis);
 }
@@ -145,6 +147,20 @@ impl Connections {
                 member.close(&farewell);
             }
         }
+    }
+
+    /// Closes the connections from certain addresses (`None`: the peer's transport has none) and returns how many they
+    /// are. Does not wait.
+    pub fn close_where(
+        &self,
+        mut is_meant: impl FnMut(Option<SocketAddr>) -> bool,
+        farewell: impl Into<Farewell>,
+    ) -> usize {
+        let farewell = farewell.into();
+        let mut members = self.members();
+        members.retain(|member| is_meant(member.remote_addr()));
+        members.iter().for_each(|member| member.close(&farewell));
+        members.len()
     }
 
     /// Cuts every connection there is and returns how many there were.

@@ -349,6 +349,10 @@ impl<W: Wire> Member for Shared<W> {
         self.lock().lost()
     }
 
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
     fn tick(&self, now: Millis) {
         let mut outbox = self.lock();
         if outbox.corked && outbox.life.meet_in_turn() {

@@ -58,9 +58,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection is over, its goodbye included. Not told if its task was aborted.
     fn closed(&self, id: ConnectionId, closed: &Closed) {}
 
-    /// A request was refused with this HTTP status, or a socket for which there was no place; `why` is for logs. Told by
-    /// the server.
-    fn refused(&self, remote_addr: Option<SocketAddr>, status: u16, why: &str) {}
+    /// A request was refused with this HTTP status, or a socket for which there was no place; `reason` is one of a few
+    /// words, for counters. Told by the server.
+    fn refused(&self, remote_addr: Option<SocketAddr>, status: u16, reason: &'static str) {}
 
     /// The server has come to its orderly end: how many connections were closed in time and how many cut, and how long
     /// it took. Told by the server.
@@ -103,8 +103,8 @@ impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
     fn closed(&self, id: ConnectionId, closed: &Closed) {
         (**self).closed(id, closed);
     }
-    fn refused(&self, remote_addr: Option<SocketAddr>, status: u16, why: &str) {
-        (**self).refused(remote_addr, status, why);
+    fn refused(&self, remote_addr: Option<SocketAddr>, status: u16, reason: &'static str) {
+        (**self).refused(remote_addr, status, reason);
     }
     fn drained(&self, closed: usize, cut: usize, took: Duration) {
         (**self).drained(closed, cut, took);

@@ -149,6 +149,20 @@ impl Addresses {
         }
     }
 
+    /// The [verdict](Self::verdict) as a refusal: what the gate says of a request from there, to be asked before there is
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// 403, with the rule in its note; silent if that is wanted.
+    pub fn check(&self, addr: impl Into<Option<IpAddr>>) -> Result<(), Rejection> {
+        let (rules, addr) = (self.rules.get(), addr.into());
+        let Some(rule) = rules.refuse(addr) else { return Ok(()) };
+        let addr = addr.map_or_else(|| "an unknown address".to_owned(), |addr| addr.to_canonical().to_string());
+        let rejection = Rejection::forbidden("this address may not connect").because("address");
+        Err(rejection.note(format!("{addr} {rule}")).silent(rules.silent))
+    }
+
     /// Calls `watcher` after every change by which somebody may have lost the right to connect, in the thread that made
     /// it. Who holds open connections closes those on whose address the [verdict](Addresses::verdict) is no longer
     /// [`Verdict::Pass`].
@@ -187,12 +201,7 @@ impl Rules {
 
 impl Gate for Addresses {
     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        let addr = opening.remote_addr().map(|addr| addr.ip());
-        let rules = self.rules.get();
-        let Some(rule) = rules.refuse(addr) else { return Ok(()) };
-        let addr = addr.map_or_else(|| "an unknown address".to_owned(), |addr| addr.to_canonical().to_string());
-        let rejection = Rejection::forbidden("this address may not connect").because("address");
-        Err(rejection.note(format!("{addr} {rule}")).silent(rules.silent))
+        self.check(opening.remote_addr().map(|addr| addr.ip()))
     }
 
     fn stage(&self) -> Stage {

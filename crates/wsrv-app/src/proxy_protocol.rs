@@ -1,0 +1,62 @@
+//! What a proxy tells in front of a connection's own bytes.
+
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use wsrv_http::ProxyHeader;
+
+/// The shortest header, `PROXY UNKNOWN` and the end of its line.
+const SHORTEST: usize = 15;
+/// What a header of version 2 begins with: its signature, its kind, and how long the rest is.
+const FIXED: usize = 16;
+
+/// Reads a header and not a byte beyond it: what follows may be TLS, which reads from the socket itself.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<ProxyHeader> {
+    let mut bytes = vec![0; SHORTEST];
+    stream.read_exact(&mut bytes).await?;
+    loop {
+        match ProxyHeader::parse(&bytes) {
+            Ok(Some((header, _))) => return Ok(header),
+            Ok(None) => {}
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+        let have = bytes.len();
+        bytes.resize(have + missing(&bytes), 0);
+        stream.read_exact(&mut bytes[have..]).await?;
+    }
+}
+
+/// Bytes that a header which is not whole lacks at least.
+fn missing(bytes: &[u8]) -> usize {
+    let whole = match (bytes.first(), bytes.get(FIXED - 2..FIXED)) {
+        (Some(b'P'), _) => 0,
+        (_, Some(&[high, low])) => FIXED + usize::from(u16::from_be_bytes([high, low])),
+        _ => FIXED,
+    };
+    // A line tells its length only at its end.
+    whole.saturating_sub(bytes.len()).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_behind_the_header_is_read() {
+        let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x7f\0\0\x01\x01\x02\x1f\x90";
+        let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+        let text = b"PROXY TCP4 192.0.2.7 127.0.0.1 258 8080\r\n";
+        for (header, source) in [
+            (&binary[..], Some("192.0.2.7:258")),
+            (local, None),
+            (text, Some("192.0.2.7:258")),
+            (b"PROXY UNKNOWN\r\n", None),
+        ] {
+            let bytes = [header, b"GET / HTTP/1.1\r\n"].concat();
+            let mut stream = &bytes[..];
+            let read = read(&mut stream).await.unwrap();
+            assert_eq!(read.source.map(|source| source.to_string()).as_deref(), source);
+            assert_eq!(stream, b"GET / HTTP/1.1\r\n");
+        }
+        assert!(read(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]).await.is_err());
+    }
+}

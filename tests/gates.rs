@@ -1,0 +1,224 @@
+//! Gates at work in a server: who gets in, and where everybody comes from.
+
+mod common;
+#[path = "common/hosts.rs"]
+mod hosts;
+
+use bytes::BytesMut;
+use common::{Peer, soon, upgrade};
+use hosts::{ALL, Kind};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use wsrv_app::prelude::*;
+use wsrv_app::wsrv_core::Observer;
+use wsrv_app::wsrv_http::{Network, ProxyAddr, Said, Stage};
+use wsrv_app::wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+
+/// Says where the peer is, and through which proxy it came, and echoes.
+async fn whence(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+    let conn = socket.connection().clone();
+    let addr = conn.remote_addr().map_or_else(String::new, |addr| addr.ip().to_string());
+    let proxy = conn.extensions().get::<ProxyAddr>().map_or_else(String::new, |proxy| proxy.0.ip().to_string());
+    socket.send(format!("{addr} {proxy}")).await?;
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+fn app() -> App {
+    App::new().route("/", from_fn(whence))
+}
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+async fn serve(app: App) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(app.listen(listener).unwrap().serve_until(std::future::pending()));
+    addr
+}
+
+#[tokio::test]
+async fn addresses_are_kept_out_by_every_host_and_let_in_again() {
+    for kind in ALL {
+        let lists = Addresses::new();
+        let host = kind.serve(app().addresses(lists.clone())).await;
+        let mut guest = host.open("/").await;
+        assert_eq!(guest.text().await, "127.0.0.1 ");
+        let mut other = host.connect_from([127, 0, 0, 2]).await;
+        other.upgrade("/").await;
+        assert_eq!(other.text().await, "127.0.0.2 ");
+        assert!(lists.block(network("127.0.0.0/31")));
+        // Who is in has to go, others stay.
+        assert_eq!(guest.close_code().await, 1008, "{kind:?}");
+        other.say("still here").await;
+        assert_eq!(other.text().await, "still here");
+        if kind != Kind::KeptAlive {
+            let mut again = host.connect().await;
+            again.send(upgrade("/", "").as_bytes()).await;
+            assert_eq!(again.response().await.0, 403, "{kind:?}");
+        }
+        assert!(lists.unblock(network("127.0.0.0/31")));
+        drop(host.open("/").await);
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_address_hears_nothing_if_that_is_wanted() {
+    let lists = Addresses::new().silent(true);
+    lists.block(network("127.0.0.1"));
+    let addr = serve(app().addresses(lists)).await;
+    let mut peer = Peer::connect(addr).await;
+    // It may be closed before it can be asked.
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut peer.0, upgrade("/", "").as_bytes()).await;
+    let mut said = Vec::new();
+    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut peer.0, &mut said)).await;
+    assert_eq!(said, b"");
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_client_counts() {
+    for kind in ALL {
+        let lists = Addresses::new();
+        lists.block(network("198.51.100.0/24"));
+        let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+        let app = app().trusted_proxies(proxies).addresses(lists.clone()).max_connections_per_address(1);
+        let host = kind.serve(app).await;
+        let ask = async |client: &str| {
+            let mut peer = host.connect().await;
+            peer.send(upgrade("/", &format!("X-Forwarded-For: {client}\r\n")).as_bytes()).await;
+            peer
+        };
+        let mut first = ask("203.0.113.9, 192.0.2.7").await;
+        assert_eq!(first.response().await.0, 101);
+        assert_eq!(first.text().await, "192.0.2.7 127.0.0.1", "{kind:?}");
+        assert_eq!(ask("192.0.2.7").await.response().await.0, 503, "one connection for each address");
+        assert_eq!(ask("192.0.2.8").await.response().await.0, 101);
+        assert_eq!(ask("198.51.100.3").await.response().await.0, 403);
+        lists.block(network("192.0.2.7"));
+        assert_eq!(first.close_code().await, 1008);
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_tells_the_client_and_is_demanded_of_proxies_only() {
+    let proxies = TrustedNetworks::new();
+    proxies.trust(network("127.0.0.1"));
+    let addr = serve(app().proxy_protocol(proxies)).await;
+    let mut peer = Peer::connect(addr).await;
+    let request = format!("PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n{}", upgrade("/", ""));
+    for piece in request.as_bytes().chunks(7) {
+        peer.send(piece).await;
+    }
+    assert_eq!(peer.response().await.0, 101);
+    assert_eq!(peer.text().await, "192.0.2.7 127.0.0.1");
+
+    let mut health = Peer::connect(addr).await;
+    health.send(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await;
+    health.upgrade("/").await;
+    assert_eq!(health.text().await, "127.0.0.1 ");
+
+    let mut plain = Peer::connect(addr).await;
+    plain.send(upgrade("/", "").as_bytes()).await;
+    let mut said = Vec::new();
+    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut plain.0, &mut said)).await;
+    assert_eq!(said, b"", "a proxy that does not say whom it stands for");
+
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut direct = Peer(soon(socket.connect(addr)).await.unwrap());
+    direct.upgrade("/").await;
+    assert_eq!(direct.text().await, "127.0.0.2 ");
+}
+
+#[tokio::test]
+async fn gates_for_every_request_see_pages_too() {
+    let lists = Addresses::new();
+    let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+    let origins = AllowedOrigins::new(["https://example.com"]).unwrap();
+    let app = app().gate(origins).trusted_proxies(proxies).addresses(lists.clone());
+    let host = Kind::KeptAlive.serve(app).await;
+    let mut peer = host.connect().await;
+    lists.block(network("192.0.2.7"));
+    let page = |client: &str| format!("GET /page HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\r\n");
+    peer.send(page("192.0.2.8").as_bytes()).await;
+    assert_eq!(peer.response().await.0, 200, "the gate of origins is for upgrades");
+    peer.send(page("192.0.2.7").as_bytes()).await;
+    assert_eq!(peer.response().await.0, 403);
+}
+
+#[tokio::test]
+async fn a_gate_can_choose_the_subprotocol() {
+    for kind in ALL {
+        let choose = |opening: &mut Opening| {
+            assert!(!opening.select_subprotocol("never-offered"));
+            opening.select_subprotocol("b");
+            Ok(())
+        };
+        let host = kind.serve(app().gate(choose)).await;
+        let mut peer = host.connect().await;
+        peer.send(upgrade("/", "Sec-WebSocket-Protocol: a, b\r\n").as_bytes()).await;
+        let (status, head, _) = peer.response().await;
+        assert_eq!(status, 101);
+        assert!(head.to_lowercase().contains("\r\nsec-websocket-protocol: b\r\n"), "{kind:?}: {head}");
+    }
+}
+
+#[derive(Default)]
+struct Refusals(Mutex<Vec<(u16, &'static str)>>);
+
+impl Observer for Refusals {
+    fn refused(&self, _: Option<SocketAddr>, status: u16, reason: &'static str) {
+        self.0.lock().unwrap().push((status, reason));
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_told_with_a_word_for_counters() {
+    for kind in ALL {
+        let refusals = Arc::new(Refusals::default());
+        let origins = AllowedOrigins::new(["https://example.com"]).unwrap();
+        let host = kind.serve(app().gate(origins).observe(refusals.clone())).await;
+        for request in [
+            upgrade("/", "Origin: https://evil.example\r\n"),
+            upgrade("/nowhere", "Origin: https://example.com\r\n"),
+            upgrade("/", "").replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"),
+        ] {
+            let mut peer = host.connect().await;
+            peer.send(request.as_bytes()).await;
+            peer.response().await;
+        }
+        let told = refusals.0.lock().unwrap().clone();
+        assert_eq!(told, [(403, "origin"), (404, "route"), (426, "handshake")], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_explains_what_a_request_would_meet() {
+    let lists = Addresses::new();
+    lists.block(network("192.0.2.7"));
+    let origins = AllowedOrigins::new(["https://example.com"]).unwrap();
+    let route = Route::new(from_fn(whence)).gate(origins);
+    let app = App::new().route("/", route).addresses(lists);
+    let server =
+        app.trusted_proxies(TrustedProxies::new(TrustedNetworks::loopback())).bind("127.0.0.1:0").await.unwrap();
+    let explain = async |extra: &str| {
+        let mut request = BytesMut::from(upgrade("/", extra).as_bytes());
+        let head = HeadReader::new(HeadLimits::default()).read(&mut request).unwrap().unwrap();
+        let lines = server.explain(head, "127.0.0.1:40000".parse().ok()).await;
+        lines.into_iter().map(|line| (line.stage, matches!(line.said, Said::Passed))).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        explain("Origin: https://example.com\r\n").await,
+        [(Stage::Proxy, true), (Stage::Address, true), (Stage::Origin, true)]
+    );
+    assert_eq!(
+        explain("Origin: https://evil.example\r\n").await,
+        [(Stage::Proxy, true), (Stage::Address, true), (Stage::Origin, false)]
+    );
+    assert_eq!(explain("X-Forwarded-For: 192.0.2.7\r\n").await, [(Stage::Proxy, true), (Stage::Address, false)]);
+}
