@@ -81,6 +81,22 @@ async fn a_blocked_address_hears_nothing_if_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_blocked_client_of_a_proxy_hears_nothing_either() {
+    for kind in [Kind::Ours, Kind::KeptAlive] {
+        let lists = Addresses::new().silent(true);
+        let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+        let host = kind.serve(app().trusted_proxies(proxies).addresses(lists.clone())).await;
+        lists.block(network("192.0.2.7"));
+        for request in [upgrade("/", ""), "GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()] {
+            let mut peer = host.connect().await;
+            let request = request.replace("\r\n\r\n", "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+            peer.send(request.as_bytes()).await;
+            assert_eq!(peer.rest().await, b"", "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn behind_a_trusted_proxy_the_client_counts() {
     for kind in ALL {
         let lists = Addresses::new();
@@ -172,7 +188,9 @@ async fn a_gate_can_choose_the_subprotocol() {
 struct Refusals(Mutex<Vec<(u16, &'static str)>>);
 
 impl Observer for Refusals {
-    fn refused(&self, _: Option<SocketAddr>, status: u16, reason: &'static str) {
+    fn refused(&self, addr: Option<SocketAddr>, status: u16, reason: &'static str) {
+        // Not the proxy's: who counts these may block whom they come from.
+        assert_eq!(addr.map(|addr| addr.ip().to_string()).as_deref(), Some("192.0.2.9"));
         self.0.lock().unwrap().push((status, reason));
     }
 }
@@ -182,13 +200,15 @@ async fn every_refusal_is_told_with_a_word_for_counters() {
     for kind in ALL {
         let refusals = Arc::new(Refusals::default());
         let origins = AllowedOrigins::new(["https://example.com"]).unwrap();
-        let host = kind.serve(app().gate(origins).observe(refusals.clone())).await;
+        let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+        let host = kind.serve(app().gate(origins).trusted_proxies(proxies).observe(refusals.clone())).await;
         for request in [
             upgrade("/", "Origin: https://evil.example\r\n"),
             upgrade("/nowhere", "Origin: https://example.com\r\n"),
             upgrade("/", "").replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"),
         ] {
             let mut peer = host.connect().await;
+            let request = request.replace("\r\n\r\n", "\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n");
             peer.send(request.as_bytes()).await;
             peer.response().await;
         }

@@ -30,11 +30,12 @@ pub(crate) struct Admitted {
 
 /// Decides about a request, until the deadline at the latest. What panics refuses.
 ///
-/// `peer` is where the request comes from, if the host knows; `extensions` stay with the connection.
+/// `peer` is where the request comes from, if the host knows, and afterwards what the gates know, however it ends;
+/// `extensions` stay with the connection.
 pub(crate) async fn admit(
     host: &Host,
     request: RequestHead,
-    peer: Option<SocketAddr>,
+    peer: &mut Option<SocketAddr>,
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Box<Admitted>, Rejection> {
@@ -47,11 +48,14 @@ pub(crate) async fn admit(
 async fn decide(
     host: &Host,
     request: RequestHead,
-    peer: Option<SocketAddr>,
+    peer: &mut Option<SocketAddr>,
     extensions: Extensions,
 ) -> Result<Box<Admitted>, Rejection> {
-    let mut opening = opening(request, peer, extensions);
-    host.gates.admit_request(&mut opening).await?;
+    let addressed = peer.is_some();
+    let mut opening = opening(request, *peer, extensions);
+    let admitted = host.gates.admit_request(&mut opening).await;
+    *peer = opening.remote_addr();
+    admitted?;
     let request = opening.request();
     let found = host.router.find(request).ok_or_else(Rejection::not_found);
     if let Err(not_found) = &found
@@ -74,11 +78,18 @@ async fn decide(
     let place = host.life.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
     let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
     // Boxed, as it goes from hand to hand and is larger than what the handshake's task holds otherwise.
-    Ok(Box::new(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed: peer.is_some() }))
+    Ok(Box::new(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed }))
 }
+
+/// What a PROXY header has said of the client's connection.
+#[derive(Clone, Copy)]
+pub(crate) struct SaidSecure(pub(crate) bool);
 
 fn opening(request: RequestHead, peer: Option<SocketAddr>, extensions: Extensions) -> Opening {
     let mut opening = Opening::new(request, peer);
+    if let Some(SaidSecure(secure)) = extensions.get() {
+        opening.set_secure(Some(*secure));
+    }
     #[cfg(feature = "tls")]
     if extensions.get::<crate::tls::TlsInfo>().is_some() {
         opening.set_secure(Some(true));
@@ -87,21 +98,21 @@ fn opening(request: RequestHead, peer: Option<SocketAddr>, extensions: Extension
     opening
 }
 
-/// Decides about a request for a page, as [`admit`] does about those for connections. Returns where it comes from, and
-/// what gates have attached.
+/// Decides about a request for a page, as [`admit`] does about those for connections. Returns what gates have attached.
 #[cfg(feature = "http")]
 pub(crate) async fn admit_page(
     host: &Host,
     request: RequestHead,
-    peer: Option<SocketAddr>,
+    peer: &mut Option<SocketAddr>,
     extensions: Extensions,
     deadline: Instant,
-) -> Result<(Option<SocketAddr>, Extensions), Rejection> {
+) -> Result<Extensions, Rejection> {
     let decide = Box::pin(async move {
-        let mut opening = opening(request, peer, extensions);
-        host.gates.admit_request(&mut opening).await?;
-        let (_, peer, extensions, _) = opening.into_parts();
-        Ok((peer, extensions))
+        let mut opening = opening(request, *peer, extensions);
+        let admitted = host.gates.admit_request(&mut opening).await;
+        *peer = opening.remote_addr();
+        let (_, _, extensions, _) = opening.into_parts();
+        admitted.map(|()| extensions)
     });
     timeout_at(deadline, unpanicking(decide)).await.unwrap_or_else(|_| Err(undecided()))
 }

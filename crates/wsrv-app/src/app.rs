@@ -53,8 +53,8 @@ pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     pub(crate) addresses: Option<Addresses>,
     pub(crate) proxy_protocol: Option<TrustedNetworks>,
-    /// The address of a socket is not that of its peer.
-    pub(crate) behind_proxies: bool,
+    /// Those whose requests tell where they come from.
+    pub(crate) proxies: Vec<TrustedNetworks>,
     #[cfg(feature = "tls")]
     pub(crate) tls_timeout: Duration,
     #[cfg(feature = "http")]
@@ -69,7 +69,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(10),
             addresses: None,
             proxy_protocol: None,
-            behind_proxies: false,
+            proxies: Vec::new(),
             #[cfg(feature = "tls")]
             tls_timeout: Duration::from_secs(5),
             #[cfg(feature = "http")]
@@ -124,10 +124,11 @@ impl App {
     /// Learns where requests really come from, from headers that proxies in front of this server add. From then on that
     /// is the request's address, for all other gates, limits and the connection.
     ///
-    /// Add it by this method and not as a gate only: then no [address](Self::addresses) is judged before its request is
-    /// read, because it is a proxy's.
+    /// Add it by this method and not as a gate only: then the proxies' own [addresses](Self::addresses) are not judged
+    /// before a request is read. All the proxies' clients share their address's
+    /// [handshakes](Self::max_handshakes_per_address), so that limit is to be higher there.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.settings.behind_proxies = true;
+        self.settings.proxies.push(proxies.networks().clone());
         self.gate(proxies)
     }
 
@@ -135,7 +136,6 @@ impl App {
     /// included. Its source is the peer's address from then on. Who sends none, or a bad one, is closed without an
     /// answer. Peers from elsewhere are taken as they are.
     pub fn proxy_protocol(mut self, from: TrustedNetworks) -> Self {
-        self.settings.behind_proxies = true;
         self.settings.proxy_protocol = Some(from);
         self
     }

@@ -1,6 +1,6 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
-use crate::admission::admit;
+use crate::admission::{SaidSecure, admit};
 use crate::host::{Host, STOPS};
 use crate::proxy_protocol;
 use crate::transport::{Security, Transport};
@@ -35,9 +35,16 @@ pub(crate) async fn serve(
     host: Arc<Host>,
     place: Place,
 ) {
+    let mut place = place;
     // Pinned here: given away, the future would lie in those that hold it several times.
-    host.life.until_cut(pin!(take_in(stream, peer, security, &host))).await;
+    host.life.until_cut(pin!(take_in(stream, peer, security, &host, &mut place))).await;
     drop(place);
+}
+
+/// The server stops, and a socket that was accepted then has had its time to be on its way.
+pub(crate) async fn too_late(host: &Host, accepted: Instant) {
+    host.life.stopping().await;
+    sleep_until(accepted + ON_ITS_WAY).await;
 }
 
 /// Tells a socket for which there was no place.
@@ -52,36 +59,55 @@ pub(crate) async fn turn_away(
     drop(place);
 }
 
-async fn take_in(mut stream: Accepted, mut peer: Option<SocketAddr>, security: Security, host: &Arc<Host>) {
+async fn take_in(
+    mut stream: Accepted,
+    mut peer: Option<SocketAddr>,
+    security: Security,
+    host: &Arc<Host>,
+    place: &mut Place,
+) {
     // One deadline for everything, so that no pace of dribbling buys time.
     let accepted = Instant::now();
     let deadline = accepted + host.settings.handshake_timeout;
-    let mut proxy = None;
-    if let Some(proxies) = &host.settings.proxy_protocol
-        && proxies.trusts_peer(peer.map(|peer| peer.ip()))
-    {
-        match timeout_at(deadline, Box::pin(proxy_protocol::read(&mut stream))).await {
-            // A proxy that asks for itself names nobody.
-            Ok(Ok(header)) => {
-                proxy = peer.filter(|_| header.source.is_some()).map(ProxyAddr);
-                peer = header.source.or(peer);
-            }
+    let mut told = Extensions::new();
+    if host.expects_proxy_header(peer) {
+        let header = tokio::select! {
+            biased;
+            header = timeout_at(deadline, Box::pin(proxy_protocol::read(&mut stream))) => header,
+            () = too_late(host, accepted) => return,
+        };
+        let header = match header {
+            Ok(Ok(header)) => header,
             Ok(Err(error)) => return tracing::debug!(?peer, %error, "no PROXY header"),
             Err(_) => return tracing::debug!(?peer, "a PROXY header took too long"),
+        };
+        // A proxy that asks for itself names nobody.
+        if header.source.is_some() {
+            if let Some(proxy) = peer {
+                told.insert(ProxyAddr(proxy));
+            }
+            peer = header.source;
         }
+        if let Some(secure) = header.secure {
+            told.insert(SaidSecure(secure));
+        }
+        // Only now it is known whose place it is.
+        *place = match host.begin_handshake_of(peer) {
+            Ok(place) => place,
+            Err(rejection) if security.is_tls() => return host.refused(peer, &rejection),
+            Err(rejection) => return refuse(Transport::Accepted(stream), peer, "", &rejection, host).await,
+        };
     }
     let (mut stream, mut extensions) = match security {
         Security::Plain => (Transport::Accepted(stream), Extensions::new()),
         // Boxed: its room is not for those without.
         #[cfg(feature = "tls")]
-        Security::Tls(tls) => match Box::pin(crate::tls::take_in(stream, peer, &tls, host, deadline)).await {
+        Security::Tls(tls) => match Box::pin(crate::tls::take_in(stream, peer, &tls, host, accepted, deadline)).await {
             Some(secured) => secured,
             None => return,
         },
     };
-    if let Some(proxy) = proxy {
-        extensions.insert(proxy);
-    }
+    extensions.extend(told);
     let mut received = BytesMut::new();
     let request = match timeout_at(deadline, read_head(&mut stream, &mut received, host, accepted)).await {
         Ok(Ok(Some(request))) => request,
@@ -102,7 +128,7 @@ async fn take_in(mut stream: Accepted, mut peer: Option<SocketAddr>, security: S
             return Box::pin(crate::keep_alive::serve(stream, peer, extensions, host, fallback)).await;
         }
     }
-    let admitted = match admit(host, request, peer, extensions, deadline).await {
+    let admitted = match admit(host, request, &mut peer, extensions, deadline).await {
         Ok(admitted) => admitted,
         Err(rejection) => return refuse(stream, peer, &method, &rejection, host).await,
     };
@@ -142,10 +168,7 @@ async fn read_head(
         // What has come is answered.
         biased;
         head = read_on => return head,
-        () = async {
-            host.life.stopping().await;
-            sleep_until(accepted + ON_ITS_WAY).await;
-        } => {}
+        () = too_late(host, accepted) => {}
     }
     if received.is_empty() { Ok(None) } else { Err(Rejection::overloaded(STOPS)) }
 }

@@ -61,10 +61,29 @@ impl Host {
         self
     }
 
-    /// A place among the opening handshakes, for a socket or a request from there.
+    /// Whether a PROXY header comes first from there, which tells whom the socket stands for.
+    pub(crate) fn expects_proxy_header(&self, peer: Option<SocketAddr>) -> bool {
+        let addr = peer.map(|peer| peer.ip());
+        self.settings.proxy_protocol.as_ref().is_some_and(|proxies| proxies.trusts_peer(addr))
+    }
+
+    /// A place among the opening handshakes, for a socket or a request from there. Sockets of proxies that tell whom they
+    /// stand for count in all only, until they have told.
     pub(crate) fn begin_handshake(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
-        if let Some(addresses) = self.settings.addresses.as_ref().filter(|_| !self.settings.behind_proxies) {
-            addresses.check(peer.map(|peer| peer.ip()))?;
+        if self.expects_proxy_header(peer) {
+            return self.life.handshakes.take(None).map_err(|_| Rejection::overloaded("too many requests at once"));
+        }
+        self.begin_handshake_of(peer)
+    }
+
+    /// The same for a peer that is known.
+    pub(crate) fn begin_handshake_of(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
+        let addr = peer.map(|peer| peer.ip());
+        // Not a proxy's address: the request will tell for whom it is.
+        if let Some(addresses) = &self.settings.addresses
+            && !self.settings.proxies.iter().any(|proxies| proxies.trusts_peer(addr))
+        {
+            addresses.check(addr)?;
         }
         if !self.life.connections.rates().admit_handshake(peer.map(|peer| peer.ip())) {
             let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address");

@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -40,7 +39,7 @@ pub(crate) async fn serve(
     let exchange = Exchange { host, fallback, peer, extensions, progress: Mutex::default() };
     let service = service_fn(|request| {
         exchange.progress().began = Some(Instant::now());
-        Box::pin(async { Ok::<_, Infallible>(exchange.answer(request).await) })
+        Box::pin(exchange.answer(request))
     });
     let head_limits = host.settings.head;
     let mut served = http1::Builder::new()
@@ -92,6 +91,11 @@ pub(crate) async fn serve(
     }
 }
 
+/// A request was refused without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("refused without an answer")]
+struct Silence;
+
 struct Exchange<'a> {
     host: &'a Host,
     fallback: &'a Fallback,
@@ -111,27 +115,35 @@ struct Progress {
 }
 
 impl Exchange<'_> {
-    async fn answer(&self, request: http::Request<Incoming>) -> Response {
-        let method = request.method().clone();
-        self.decide(request).await.unwrap_or_else(|rejection| {
-            self.host.refused(self.peer, &rejection);
-            with_body(rejection.response(method.as_str()))
+    /// An error: there is to be no answer.
+    async fn answer(&self, request: http::Request<Incoming>) -> Result<Response, Silence> {
+        let (method, mut peer) = (request.method().clone(), self.peer);
+        self.decide(request, &mut peer).await.or_else(|rejection| {
+            self.host.refused(peer, &rejection);
+            match rejection.is_silent() {
+                true => Err(Silence),
+                false => Ok(with_body(rejection.response(method.as_str()))),
+            }
         })
     }
 
-    async fn decide(&self, request: http::Request<Incoming>) -> Result<Response, Rejection> {
+    async fn decide(
+        &self,
+        request: http::Request<Incoming>,
+        peer: &mut Option<SocketAddr>,
+    ) -> Result<Response, Rejection> {
         let (mut parts, body) = request.into_parts();
         let head = RequestHead::from_parts(&parts, self.host.settings.head)?;
         check_http(&head)?;
         let deadline = Instant::now() + self.host.settings.handshake_timeout;
         if !head.is_upgrade() {
-            let (peer, extensions) = admit_page(self.host, head, self.peer, self.extensions.clone(), deadline).await?;
+            let extensions = admit_page(self.host, head, peer, self.extensions.clone(), deadline).await?;
             parts.extensions.extend(extensions);
-            RemoteAddr::attach(peer, &mut parts.extensions);
+            RemoteAddr::attach(*peer, &mut parts.extensions);
             return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
         }
         self.progress().upgrading = true;
-        let admitted = admit(self.host, head, self.peer, self.extensions.clone(), deadline).await?;
+        let admitted = admit(self.host, head, peer, self.extensions.clone(), deadline).await?;
         let response = admitted.response();
         self.progress().admitted = Some(admitted);
         Ok(with_body(response.map(|()| Bytes::new())))

@@ -66,7 +66,8 @@ impl Server {
     }
 
     /// What each gate says of this request if it came from there, in the order in which they are asked. It is the gates
-    /// themselves that are asked, so one that counts will count. The rules of the handshake are not among them.
+    /// themselves that are asked, so one that counts will count. Routes, the rules of the handshake and what TLS would have
+    /// told are not among them.
     ///
     /// ```
     /// # use wsrv_app::prelude::*;

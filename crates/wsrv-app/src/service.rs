@@ -137,9 +137,10 @@ impl<B: Send + 'static> tower_service::Service<Request<B>> for WebSocketService 
 async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Full<Bytes>> {
     let peer = RemoteAddr::of(&parts.extensions);
     let extensions = std::mem::take(&mut parts.extensions);
-    let decided = host.life.until_cut(decide(&host, &parts, peer, extensions)).await;
+    let mut known = peer;
+    let decided = host.life.until_cut(decide(&host, &parts, &mut known, extensions)).await;
     let mut response = decided.unwrap_or_else(|| Err(Rejection::overloaded(STOPS))).unwrap_or_else(|rejection| {
-        host.refused(peer, &rejection);
+        host.refused(known, &rejection);
         rejection.response(parts.method.as_str())
     });
     if parts.version > Version::HTTP_11 {
@@ -153,9 +154,10 @@ async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Fu
 async fn decide(
     host: &Arc<Host>,
     parts: &http::request::Parts,
-    peer: Option<SocketAddr>,
+    known: &mut Option<SocketAddr>,
     mut extensions: Extensions,
 ) -> Result<Response<Bytes>, Rejection> {
+    let peer = *known;
     let deadline = Instant::now() + host.settings.handshake_timeout;
     let place = host.begin_handshake(peer)?;
     if peer.is_none() {
@@ -168,7 +170,7 @@ async fn decide(
     }
     let head = RequestHead::from_parts(parts, host.settings.head)?;
     let on_upgrade = extensions.remove::<OnUpgrade>();
-    let admitted = admit(host, head, peer, extensions, deadline).await?;
+    let admitted = admit(host, head, known, extensions, deadline).await?;
     if admitted.remote_addr().is_none() {
         host.miss_address(host.life.connections.places().per_address());
     }

@@ -14,6 +14,13 @@ pub(crate) enum Security {
     Tls(crate::tls::Tls),
 }
 
+impl Security {
+    /// Whether a refusal can be told before there was a handshake.
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self, Security::Plain)
+    }
+}
+
 /// A stream that a host reads requests from, and then gives to the driver.
 pub(crate) enum Transport {
     Accepted(Accepted),

@@ -245,11 +245,11 @@ pub(crate) struct Registration<W: Wire>(Arc<Shared<W>>);
 impl<W: Wire> Drop for Registration<W> {
     fn drop(&mut self) {
         if let Some(connections) = self.0.connections() {
+            // Not under the table's lock. The outbox is of no more use, so it does not change.
+            let lost = self.0.lock().lost();
             let mut table = connections.lock();
+            table.lost += lost;
             let link = table.open.remove(&self.0.id());
-            if let Some(link) = &link {
-                table.lost += link.losses();
-            }
             drop(table);
             // Outside the lock: it may be the last handle.
             drop(link);

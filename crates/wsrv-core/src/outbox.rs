@@ -26,6 +26,8 @@ const SENDS: u16 = 256;
 
 /// Microseconds between two sends from outside any turn below which they are no lone ones.
 const FLOOD: u32 = 100;
+/// So many may follow one another and are still written at once.
+const FEW: u8 = 8;
 
 /// Someone asked for the end of the connection.
 #[derive(Debug)]
@@ -133,6 +135,8 @@ pub(crate) struct Outbox<W: Wire> {
     /// When somebody outside any turn last sent something, in microseconds. It wraps around, and then a lone send may
     /// have to wait for the driver.
     pushed: u32,
+    /// How many have followed one another since the last lone one.
+    burst: u8,
     /// The driver was woken to write what was pushed.
     pub(crate) driver_writes: bool,
     pub(crate) life: Life,
@@ -201,6 +205,7 @@ impl<W: Wire> Outbox<W> {
             progressed: false,
             sends_left: 0,
             pushed: 0,
+            burst: 0,
             driver_writes: false,
             life: Life::default(),
         }
@@ -232,7 +237,9 @@ impl<W: Wire> Outbox<W> {
     /// count: it is no reason not to hear what the peer says.
     #[inline]
     pub(crate) fn is_crowded(&self) -> bool {
-        self.queue.len() + self.kept() > self.limits.outbox_soft
+        // Nor does what waits for the end of a message in parts: that may come from what the peer says next.
+        let kept = if self.sender.held_back() == 0 { self.kept() } else { 0 };
+        self.queue.len() + kept > self.limits.outbox_soft
     }
 
     /// Whether the peer does not keep up, or messages wait whole for something else.
@@ -485,14 +492,16 @@ impl<W: Wire> Outbox<W> {
         self.sends_left == 0
     }
 
-    /// Whether somebody outside any turn sends so soon after the last time that it pays to write both together. Then the
-    /// driver is woken, and all that is sent until it has its turn leaves in one write.
+    /// Whether somebody outside any turn goes on sending so soon after the last times that it pays to write together. Then
+    /// the driver is woken, and all that is sent until it has its turn leaves in one write.
     pub(crate) fn joins_a_flood(&mut self) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         // Long after a connection's 0, or its first push would not be a lone one.
         let now = 1_000_000_u32.wrapping_add(START.elapsed().as_micros() as u32);
         let since = now.wrapping_sub(std::mem::replace(&mut self.pushed, now));
-        (self.driver_writes || since < FLOOD) && self.waker.is_some() && !self.cork_is_full()
+        self.burst = if since < FLOOD { self.burst.saturating_add(1) } else { 0 };
+        let is_flood = self.driver_writes || self.burst > FEW;
+        is_flood && !self.blocked && self.waker.is_some() && !self.cork_is_full()
     }
 
     /// Whether nothing waits to be written, or something of it was since the last time this was asked.

@@ -64,7 +64,8 @@ pub enum OverRate {
 pub struct RateLimits {
     /// Messages.
     pub messages: Option<Rate>,
-    /// Bytes of the stream, whatever they mean. A single read, of up to 64 KiB, may exceed it; that is made up for.
+    /// Bytes of the stream, whatever they mean. A single read may exceed it, by 64 KiB as a rule and by the rest of a large
+    /// message at most; that is made up for.
     pub bytes: Option<Rate>,
     /// Opening handshakes, for servers that [ask](Rates::admit_handshake).
     pub handshakes: Option<Rate>,
@@ -177,7 +178,7 @@ impl Rates {
             None => Arc::default(),
         };
         drop(table);
-        Some(Box::new(Account { rates: self.clone(), limits, used, wake: None }))
+        Some(Box::new(Account { rates: self.clone(), limits, used, slot: None, wake: None }))
     }
 
     fn now(&self) -> u64 {
@@ -229,6 +230,8 @@ pub(crate) struct Account {
     rates: Rates,
     limits: RateLimits,
     used: Arc<Mutex<Used>>,
+    /// When its next message may come, which is counted already: each waits for a time of its own, in turn.
+    slot: Option<u64>,
     /// When a peer that is slowed will be read again.
     wake: Option<Pin<Box<Sleep>>>,
 }
@@ -237,6 +240,9 @@ impl Account {
     /// Counts a message. False: it has come too early, and the connection is to be closed.
     pub(crate) fn message(&mut self) -> bool {
         let Some(rate) = self.limits.messages else { return true };
+        if self.slot.take().is_some() {
+            return true;
+        }
         let (now, mut used) = (self.rates.now(), lock(&self.used));
         let in_time = due(used.messages, rate, 1) <= now;
         add(&mut used.messages, now, rate, 1);
@@ -257,8 +263,19 @@ impl Account {
             return Poll::Ready(());
         }
         loop {
-            let (now, used) = (self.rates.now(), lock(&self.used));
-            let message = self.limits.messages.map_or(0, |rate| due(used.messages, rate, 1));
+            let (now, mut used) = (self.rates.now(), lock(&self.used));
+            let message = match (self.slot, self.limits.messages) {
+                (Some(slot), _) => slot,
+                (None, None) => 0,
+                (None, Some(rate)) => {
+                    let due = due(used.messages, rate, 1);
+                    if due > now {
+                        add(&mut used.messages, now, rate, 1);
+                        self.slot = Some(due);
+                    }
+                    due
+                }
+            };
             let bytes = self.limits.bytes.map_or(0, |rate| due(used.bytes, rate, 0));
             drop(used);
             let wait = message.max(bytes).saturating_sub(now);

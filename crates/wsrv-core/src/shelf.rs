@@ -67,7 +67,7 @@ impl<P> Shelf<P> {
     /// Drops the oldest messages that may be dropped until there is room. False, and nothing is dropped, if that would
     /// not help.
     pub(crate) fn make_room(&mut self, room: Room) -> bool {
-        if self.kept_bytes() >= room.bytes || self.kept() >= room.messages {
+        if !self.may_have(room) {
             return false;
         }
         while self.bytes >= room.bytes || self.items.len() >= room.messages {
@@ -81,8 +81,16 @@ impl<P> Shelf<P> {
         true
     }
 
+    /// Whether there would be room without what may be dropped.
+    fn may_have(&self, room: Room) -> bool {
+        self.kept_bytes() < room.bytes && self.kept() < room.messages
+    }
+
     /// Takes a message, if there is room or room can be made.
     pub(crate) fn put(&mut self, item: Item<P>, room: Room) -> bool {
+        if !self.may_have(room) {
+            return false;
+        }
         if let Some(&number) = item.key.and_then(|key| self.keys.get(&key)) {
             self.losses.replaced += 1;
             let old = self.remove(number).expect("a key belongs to a message on the shelf");

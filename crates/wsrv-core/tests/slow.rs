@@ -444,6 +444,10 @@ impl Model {
             self.encoded.extend(line);
             return true;
         }
+        if !self.has_room_without_the_droppable() {
+            self.dropped += 1;
+            return false;
+        }
         let place = match policy {
             KeepLatest(_) => self.waiting.iter().position(|waiting| waiting.policy == policy),
             _ => None,
@@ -455,10 +459,6 @@ impl Model {
                 self.waiting.insert(place, Waiting { number, line, policy });
                 return true;
             }
-        }
-        if !self.has_room_without_the_droppable() {
-            self.dropped += 1;
-            return false;
         }
         self.make_room();
         self.count += 1;

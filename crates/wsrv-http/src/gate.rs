@@ -1,8 +1,10 @@
 //! Who may connect.
 
 use crate::{Opening, Rejection};
+use http::Version;
 use std::fmt;
 use std::pin::Pin;
+use wsrv_rfc6455::handshake::RequestHead;
 
 /// Decides about a request before it becomes a connection.
 ///
@@ -132,4 +134,10 @@ impl<F> fmt::Debug for GateFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GateFn").finish_non_exhaustive()
     }
+}
+
+/// Whether the request asks for a connection: by the header of HTTP/1.1, or by the `CONNECT` that other versions have for
+/// it (RFC 8441).
+pub(crate) fn wants_connection(head: &RequestHead) -> bool {
+    head.is_upgrade() || (head.method() == "CONNECT" && head.version() > Version::HTTP_11)
 }

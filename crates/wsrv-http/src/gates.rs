@@ -1,5 +1,6 @@
 //! Gates one behind the other.
 
+use crate::gate::wants_connection;
 use crate::{Gate, Opening, Rejection, Stage};
 use std::fmt;
 use std::pin::Pin;
@@ -83,7 +84,7 @@ impl Gates {
     /// The gates do not know that it is only a question: one that counts or writes something down does so.
     pub async fn explain(&self, opening: &mut Opening) -> Vec<Explained> {
         let mut lines = Vec::with_capacity(self.0.len());
-        let (is_upgrade, mut is_refused) = (opening.request().is_upgrade(), false);
+        let (is_upgrade, mut is_refused) = (wants_connection(opening.request()), false);
         for entry in &self.0 {
             let said = if is_refused || !entry.is_for(is_upgrade) {
                 Said::NotAsked
@@ -103,7 +104,7 @@ impl Gates {
 impl Gate for Gates {
     /// Asks the gates in their order, up to the first that refuses.
     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        let is_upgrade = opening.request().is_upgrade();
+        let is_upgrade = wants_connection(opening.request());
         ask(self.0.iter().filter(|entry| entry.is_for(is_upgrade)), opening).await
     }
 

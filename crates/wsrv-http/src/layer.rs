@@ -1,5 +1,6 @@
 //! Gates in front of any `tower` service, such as an axum router.
 
+use crate::gate::wants_connection;
 use crate::{Gate, Opening, Rejection};
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
@@ -87,7 +88,7 @@ impl<G: Gate> GateLayer<G> {
     async fn admit<B>(&self, request: Request<B>) -> Result<(Request<B>, HeaderMap), Rejection> {
         let (mut parts, body) = request.into_parts();
         let head = RequestHead::from_parts(&parts, self.head_limits)?;
-        if !self.every_request && !head.is_upgrade() {
+        if !self.every_request && !wants_connection(&head) {
             return Ok((Request::from_parts(parts, body), HeaderMap::new()));
         }
         let addr = (self.client_addr)(&parts.extensions);

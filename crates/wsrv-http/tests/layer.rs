@@ -145,3 +145,17 @@ async fn a_head_beyond_the_limits_does_not_reach_the_router() {
     assert!(ask(server, "GET", "A: 1\r\n").await.starts_with("HTTP/1.1 200 "));
     assert!(ask(server, "GET", "A: 1\r\nB: 2\r\n").await.starts_with("HTTP/1.1 431 "));
 }
+
+#[tokio::test]
+async fn the_connect_of_http_2_meets_the_gates_for_upgrades() {
+    let origins = AllowedOrigins::new(["https://example.com"]).unwrap();
+    let mut router = Router::new().fallback(|| async { "in" }).layer(GateLayer::new(origins));
+    let mut ask = async |origin: &str| {
+        let request = Request::builder().method("CONNECT").version(http::Version::HTTP_2);
+        let request = request.uri("https://example.com/chat").header("origin", origin);
+        let answer = tower_service::Service::call(&mut router, request.body(axum::body::Body::empty()).unwrap()).await;
+        answer.unwrap().status()
+    };
+    assert_eq!(ask("https://evil.example").await, 403);
+    assert_eq!(ask("https://example.com").await, 200);
+}

@@ -128,6 +128,29 @@ async fn a_message_in_parts_lets_pings_pass_and_messages_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_peer_is_heard_while_messages_wait_for_another_ones_end() {
+    let mut open = Open::with(Limits::default().with_outbox_soft(1000)).await;
+    let room = Group::new();
+    let _member = room.join(&open.conn);
+    let mut writer = open.conn.begin_binary();
+    writer.part([1]).await.unwrap();
+    writer.flush().await.unwrap();
+    for _ in 0..100 {
+        room.send(vec![0; 100]);
+    }
+    open.reads(b"\x02\x01\x01").await;
+    // What it says next may be what the message in parts goes on with.
+    for _ in 0..3 {
+        open.writes(0x82, b"more").await;
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(open.handler.messages.lock().unwrap().len(), 3);
+    writer.finish([2]).await.unwrap();
+    let waited = [&[0x82, 100][..], &[0; 100]].concat();
+    open.reads(&[b"\x80\x01\x02", &waited.repeat(100)[..]].concat()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_that_wait_for_another_ones_end_are_bounded() {
     let mut open = Open::with(Limits::default().with_outbox(100_000)).await;
     let mut writer = open.conn.begin_binary();

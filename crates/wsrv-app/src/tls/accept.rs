@@ -1,7 +1,7 @@
 //! The TLS handshake of one accepted stream.
 
 use super::{PeerCertificates, Tls, TlsInfo};
-use crate::handshake::{linger, refuse};
+use crate::handshake::{linger, refuse, too_late};
 use crate::host::Host;
 use crate::transport::Transport;
 use http::{Extensions, StatusCode};
@@ -19,9 +19,11 @@ pub(crate) async fn take_in(
     peer: Option<SocketAddr>,
     tls: &Tls,
     host: &Host,
+    accepted: Instant,
     deadline: Instant,
 ) -> Option<(Transport, Extensions)> {
-    let deadline = deadline.min(Instant::now() + host.settings.tls_timeout);
+    let own = accepted.checked_add(host.settings.tls_timeout);
+    let deadline = own.map_or(deadline, |own| deadline.min(own));
     let shake_hands = async {
         if is_plain_http(&stream).await {
             return Shaken::Plain(stream);
@@ -36,9 +38,10 @@ pub(crate) async fn take_in(
         }
     };
     let shaken = tokio::select! {
+        biased;
         shaken = timeout_at(deadline, shake_hands) => shaken,
         // No request has come.
-        () = host.life.stopping() => return None,
+        () = too_late(host, accepted) => return None,
     };
     match shaken {
         Ok(Shaken::Done(stream)) => {

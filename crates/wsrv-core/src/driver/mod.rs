@@ -197,7 +197,6 @@ impl<W: Wire> Driver<W> {
         let account = self.connections.as_ref().and_then(|connections| connections.rates().account(ip));
         let place =
             self.place.or_else(|| self.connections.as_ref().map(|connections| connections.places().take_anyway(ip)));
-        shared.tell_opened();
         let registration = self.connections.map(|connections| connections.register(shared.clone()));
         let counted = Counted { _registration: registration, _place: place };
         let reader = Reader::new(shared.clone(), receiver, self.received, account);
@@ -283,6 +282,7 @@ fn live<W: Wire, H: Handler<W::Connection>>(
 ) -> impl Future<Output = Closed> + Send {
     async move {
         let conn = W::connection(Link(reader.shared.clone()));
+        reader.shared.tell_opened();
         let end = match step!(reader, handler.on_open(&conn), Patience::UntilEnd) {
             Stepped::Done(Ok(mut state)) => {
                 let end = serve(&mut reader, &*handler, &conn, &mut state, |_| false).await;

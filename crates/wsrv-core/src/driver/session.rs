@@ -79,6 +79,7 @@ pub(crate) async fn open<W: Wire, H: Handler<W::Connection>>(
 ) -> Result<Session<W, H>, Error> {
     let alarm = Arc::new(Alarm::default());
     let conn = W::connection(Link(shared.clone()));
+    shared.tell_opened();
     let opened = turns(shared.clone(), alarm.clone(), async { handler.on_open(&conn).await }).await;
     match opened {
         Ok(state) => {
