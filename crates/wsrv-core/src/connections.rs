@@ -1,8 +1,8 @@
 //! All connections of a server, so that they can be counted, closed together and waited for.
 
 use crate::life::Millis;
-use crate::link::Shared;
 use crate::observe::{self, Observer};
+use crate::shared::Shared;
 use crate::{ConnectionId, Farewell, Losses, Places, Rates, Wire};
 use std::collections::HashMap;
 use std::fmt;

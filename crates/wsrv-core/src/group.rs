@@ -1,6 +1,6 @@
 //! Many connections that are sent the same.
 
-use crate::link::Refused;
+use crate::shared::Refused;
 use crate::{Connection, ConnectionId, SlowPeer, Wire, batch};
 use std::collections::HashMap;
 use std::fmt;

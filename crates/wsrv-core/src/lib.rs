@@ -74,12 +74,14 @@ mod published;
 mod pull;
 mod queue;
 mod rates;
+mod shared;
 mod shelf;
 mod site;
 mod slow;
 mod stream;
 #[cfg(feature = "test-util")]
 pub mod testing;
+mod waiting;
 mod wire;
 
 pub use attributes::AttributeStore;

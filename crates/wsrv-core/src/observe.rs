@@ -80,7 +80,8 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slow {
-    /// A new message was dropped: [`SlowPeer::DropNewest`](crate::SlowPeer::DropNewest).
+    /// A new message had no room and was dropped. (Old ones that were dropped or replaced to make room are counted in
+    /// [`Losses`](crate::Losses) only.)
     Dropped,
     /// The connection is being closed: [`SlowPeer::Close`](crate::SlowPeer::Close).
     Closed,

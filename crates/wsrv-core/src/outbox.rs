@@ -6,6 +6,7 @@ use crate::published::Publish;
 use crate::queue::{Out, Queue};
 use crate::shelf::{Item, Room, Shelf};
 use crate::stream::Stream;
+use crate::waiting::Waiter;
 use crate::{ClosedBy, Farewell, Limits, Losses, SlowPeer, Transmit, Wire};
 use bytes::BytesMut;
 use std::io;
@@ -149,31 +150,6 @@ enum HalfEnd {
     /// As soon as everything is written.
     Wanted,
     Done,
-}
-
-/// Somebody who waits on an outbox, with a number by which it is found again.
-pub(crate) struct Waiter {
-    pub(crate) number: u64,
-    pub(crate) until: Until,
-    pub(crate) waker: Waker,
-}
-
-/// What a waiter waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Room for a message, or that there never will be.
-    Room,
-    /// Room for a part of the message that others are held back for.
-    RoomForPart,
-    /// The beginning of the connection's end.
-    End,
-}
-
-/// Whether others wait for room, and have for longer than `number`, which is 0 for who comes only now. Those that were
-/// woken do not count: they take their turn when they are polled, and whoever is not polled must not hold up everybody.
-#[inline]
-pub(crate) fn others_wait(waiting: &[Waiter], number: u64) -> bool {
-    waiting.iter().any(|waiter| waiter.until != Until::End && (number == 0 || waiter.number < number))
 }
 
 impl<W: Wire> Outbox<W> {

@@ -15,7 +15,7 @@ mod step;
 
 use crate::Accepted;
 use crate::connections::Registration;
-use crate::link::Shared;
+use crate::shared::Shared;
 use crate::stream::{Local, Stream};
 use crate::{
     Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, SendError, Verdict,

@@ -1,9 +1,9 @@
 //! The read side: bytes from the stream, messages for the handler, answers and goodbyes noticed on the way.
 
 use super::End;
-use crate::link::Shared;
 use crate::outbox::Orders;
 use crate::rates::Account;
+use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::{ClosedBy, Connection, Direction, Error, Reason, Receive, Received, Wire, buffers};
 use bytes::BytesMut;

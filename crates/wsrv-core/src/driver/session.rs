@@ -4,7 +4,7 @@
 
 use super::reader::Reader;
 use super::{Begun, Counted, Drive, Driver, End, conclude, finish, serve};
-use crate::link::Shared;
+use crate::shared::Shared;
 use crate::testing::alarm::Alarm;
 use crate::testing::caught;
 use crate::testing::pipe::Pipe;
