@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 use wsrv_app::prelude::*;
+use wsrv_app::wsrv_http::GateLayer;
 
 #[derive(Clone)]
 struct User(String);
@@ -88,7 +89,7 @@ fn app() -> App {
         .route("/rooms/{room}", Echo)
         .route("/chat", Route::new(Echo).subprotocols(Subprotocols::new(["v2", "v1"]).unwrap()))
         .handshake_timeout(Duration::from_secs(1))
-        .shutdown_timeout(Duration::from_millis(400))
+        .drain(Drain::new().deadline(Duration::from_millis(400)))
 }
 
 #[tokio::test]
@@ -256,7 +257,8 @@ async fn warnings(app: App, with_addresses: bool) -> Vec<String> {
 
 #[tokio::test]
 async fn limits_per_address_that_count_nobody_are_warned_of_once() {
-    for limited in [app().max_connections_per_address(9), app().max_handshakes_per_address(9)] {
+    let listed = app().addresses(Addresses::new());
+    for limited in [app().max_connections_per_address(9), app().max_handshakes_per_address(9), listed] {
         let warned = warnings(limited, false).await;
         assert_eq!(warned.len(), 1, "{warned:?}");
         assert!(warned[0].contains("WARN") && warned[0].contains("into_make_service_with_connect_info"), "{warned:?}");
@@ -273,6 +275,20 @@ async fn limits_per_address_that_count_nobody_are_warned_of_once() {
     ] {
         assert_eq!(warnings(quiet, with_addresses).await, [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn the_client_that_a_layer_of_gates_has_found_is_the_connections_too() {
+    let gates = GateLayer::new(TrustedProxies::new(TrustedNetworks::loopback()));
+    let router = axum::Router::new().fallback_service(app().into_service().unwrap()).layer(gates);
+    let proxy = RemoteAddr(([127, 0, 0, 1], 1).into());
+    let addr = serve_without_addresses(router.layer(axum::Extension(proxy))).await;
+    let mut peer = Peer::connect(addr).await;
+    peer.send(upgrade("/", "X-Forwarded-For: 192.0.2.7\r\n").as_bytes()).await;
+    assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+    peer.send(&frame(TEXT, b"who")).await;
+    let told = peer.text().await;
+    assert!(told.starts_with("Some(\"192.0.2.7:"), "{told}");
 }
 
 #[tokio::test]

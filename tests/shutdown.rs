@@ -64,7 +64,7 @@ fn app_and_gate(shutdown: Duration) -> (App, Arc<Semaphore>) {
         .route("/", Route::new(Echo).limits(limits))
         .gate(Thoughtful(asked.clone()))
         .handshake_timeout(Duration::from_secs(60))
-        .shutdown_timeout(shutdown);
+        .drain(Drain::new().deadline(shutdown));
     (app, asked)
 }
 

@@ -39,10 +39,7 @@ pub(crate) async fn admit(
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Box<Admitted>, Rejection> {
-    // Boxed: a future that is held by others, one in the other, gets larger with each of them.
-    let decide = Box::pin(decide(host, request, peer, extensions));
-    let decided = timeout_at(deadline, unpanicking(decide)).await;
-    decided.unwrap_or_else(|_| Err(undecided()))
+    in_time(deadline, decide(host, request, peer, extensions)).await
 }
 
 async fn decide(
@@ -52,10 +49,7 @@ async fn decide(
     extensions: Extensions,
 ) -> Result<Box<Admitted>, Rejection> {
     let addressed = peer.is_some();
-    let mut opening = opening(request, *peer, extensions);
-    let admitted = host.gates.admit_request(&mut opening).await;
-    *peer = opening.remote_addr();
-    admitted?;
+    let mut opening = ask_first(host, request, peer, extensions).await?;
     let request = opening.request();
     let found = host.router.find(request).ok_or_else(Rejection::not_found);
     if let Err(not_found) = &found
@@ -87,12 +81,13 @@ pub(crate) struct SaidSecure(pub(crate) bool);
 
 fn opening(request: RequestHead, peer: Option<SocketAddr>, extensions: Extensions) -> Opening {
     let mut opening = Opening::new(request, peer);
-    if let Some(SaidSecure(secure)) = extensions.get() {
-        opening.set_secure(Some(*secure));
-    }
     #[cfg(feature = "tls")]
     if extensions.get::<crate::tls::TlsInfo>().is_some() {
         opening.set_secure(Some(true));
+    }
+    // Of the client itself, where the TLS may be the proxy's.
+    if let Some(SaidSecure(secure)) = extensions.get() {
+        opening.set_secure(Some(*secure));
     }
     *opening.extensions_mut() = extensions;
     opening
@@ -107,14 +102,22 @@ pub(crate) async fn admit_page(
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Extensions, Rejection> {
-    let decide = Box::pin(async move {
-        let mut opening = opening(request, *peer, extensions);
-        let admitted = host.gates.admit_request(&mut opening).await;
-        *peer = opening.remote_addr();
-        let (_, _, extensions, _) = opening.into_parts();
-        admitted.map(|()| extensions)
-    });
-    timeout_at(deadline, unpanicking(decide)).await.unwrap_or_else(|_| Err(undecided()))
+    let opening = in_time(deadline, ask_first(host, request, peer, extensions)).await?;
+    let (_, _, extensions, _) = opening.into_parts();
+    Ok(extensions)
+}
+
+/// Asks the gates for every request. `peer` is afterwards what they know, however it ends.
+async fn ask_first(
+    host: &Host,
+    request: RequestHead,
+    peer: &mut Option<SocketAddr>,
+    extensions: Extensions,
+) -> Result<Opening, Rejection> {
+    let mut opening = opening(request, *peer, extensions);
+    let admitted = host.gates.admit_request(&mut opening).await;
+    *peer = opening.remote_addr();
+    admitted.map(|()| opening)
 }
 
 /// Asks all gates that this request would meet, and tells what each has said.
@@ -130,9 +133,12 @@ pub(crate) async fn explain(host: &Host, request: RequestHead, peer: Option<Sock
     said
 }
 
-/// The peer has done its part by then, so it is a gate that takes so long.
-fn undecided() -> Rejection {
-    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide").because("timeout")
+/// The peer has done its part by then, so it is a gate that takes so long, or panics.
+async fn in_time<T>(deadline: Instant, decide: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    // Boxed: a future that is held by others, one in the other, gets larger with each of them.
+    timeout_at(deadline, unpanicking(Box::pin(decide))).await.unwrap_or_else(|_| {
+        Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "it took too long to decide").because("timeout"))
+    })
 }
 
 /// Whose code panics refuses; everybody else goes on.
@@ -143,7 +149,7 @@ fn unpanicking<T>(
         // What the panic left half done is its own.
         catch_unwind(AssertUnwindSafe(|| decide.as_mut().poll(cx))).unwrap_or_else(|_| {
             tracing::error!("a gate panicked");
-            Poll::Ready(Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").because("internal")))
+            Poll::Ready(Err(Rejection::internal()))
         })
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::drain::{Drain, Readiness};
 use crate::host::Host;
-use crate::life::Life;
+use crate::life::{Life, Phase};
 use crate::route::{IntoRoute, Route};
 use crate::server::Server;
 use crate::transport::Security;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use wsrv_core::{Connections, Listener, Observer, Places, RateLimits, Reason};
-use wsrv_http::{Addresses, Gate, Gates, InvalidRoute, Router, TrustedNetworks, TrustedProxies, Verdict};
+use wsrv_http::{Addresses, Gate, Gates, InvalidRoute, Router, TrustedNetworks, TrustedProxies};
 use wsrv_rfc6455::handshake::HeadLimits;
 
 /// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes
@@ -28,8 +28,8 @@ pub struct App {
     settings: Settings,
     connections: Connections,
     handshakes: Handshakes,
-    /// Set when the server's end begins.
-    ended: watch::Sender<bool>,
+    /// Of the server to be.
+    phase: watch::Sender<Phase>,
 }
 
 pub(crate) const HANDSHAKES_PER_ADDRESS: usize = 1_024;
@@ -51,7 +51,7 @@ impl Default for Handshakes {
 pub(crate) struct Settings {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) addresses: Option<Addresses>,
+    pub(crate) addresses: Vec<Addresses>,
     pub(crate) proxy_protocol: Option<TrustedNetworks>,
     /// Those whose requests tell where they come from.
     pub(crate) proxies: Vec<TrustedNetworks>,
@@ -67,7 +67,7 @@ impl Default for Settings {
         Settings {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
-            addresses: None,
+            addresses: Vec::new(),
             proxy_protocol: None,
             proxies: Vec::new(),
             #[cfg(feature = "tls")]
@@ -126,7 +126,8 @@ impl App {
     ///
     /// Add it by this method and not as a gate only: then the proxies' own [addresses](Self::addresses) are not judged
     /// before a request is read. All the proxies' clients share their address's
-    /// [handshakes](Self::max_handshakes_per_address), so that limit is to be higher there.
+    /// [handshakes](Self::max_handshakes_per_address), so that limit is to be higher there. Default: no header is
+    /// believed.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.settings.proxies.push(proxies.networks().clone());
         self.gate(proxies)
@@ -134,32 +135,33 @@ impl App {
 
     /// Expects a header of the PROXY protocol, version 1 or 2, in front of all that comes from these networks, TLS
     /// included. Its source is the peer's address from then on. Who sends none, or a bad one, is closed without an
-    /// answer. Peers from elsewhere are taken as they are.
+    /// answer. Peers from elsewhere are taken as they are. For listeners of our own; inside another server, that one
+    /// reads what comes first. Default: nobody sends one.
     pub fn proxy_protocol(mut self, from: TrustedNetworks) -> Self {
         self.settings.proxy_protocol = Some(from);
         self
     }
 
     /// Lets in who these lists say, and keeps them when they change: connections of an address that is blocked later
-    /// are closed (1008).
+    /// are closed (1008). Default: everybody may come. Of several lists, each has to let a peer in.
     ///
     /// On listeners of our own an address is judged when it is accepted, before TLS and before its request is read;
     /// behind [trusted proxies](Self::trusted_proxies), as soon as it is known.
     pub fn addresses(mut self, addresses: Addresses) -> Self {
         let connections = self.connections.clone();
         addresses.watch(move |addresses| {
-            let may_not = |addr: Option<SocketAddr>| addresses.verdict(addr.map(|addr| addr.ip())) != Verdict::Pass;
+            let may_not = |addr: Option<SocketAddr>| !addresses.admits(addr.map(|addr| addr.ip()));
             connections.close_where(may_not, Reason::Policy);
         });
-        self.settings.addresses = Some(addresses.clone());
+        self.settings.addresses.push(addresses.clone());
         self.gate(addresses)
     }
 
     /// Hands requests that ask for no upgrade to an HTTP service: pages, health, an API beside the sockets.
     ///
     /// Any `tower` service fits, an `axum::Router` for example. It gets every request that asks for no upgrade, on
-    /// whatever path. Gates for [every request](wsrv_http::Stage::is_for_every_request) see them, others do not. A connection may bring one request after the other, and become a WebSocket
-    /// with the last. Without a service such requests are refused.
+    /// whatever path. Gates for [every request](wsrv_http::Stage::is_for_every_request) see them, others do not. A
+    /// connection may bring one request after the other, and become a WebSocket with the last. Without a service such requests are refused.
     ///
     /// The peer's address is among the request's extensions as [`RemoteAddr`](crate::RemoteAddr), and with the feature
     /// `axum` as axum's `ConnectInfo<SocketAddr>`. Peers at a Unix socket have no address, and both are absent: a page
@@ -221,18 +223,13 @@ impl App {
         self
     }
 
-    /// How long the end may take before connections are cut: the [deadline](Drain::deadline) of [`drain`](Self::drain).
-    pub fn shutdown_timeout(mut self, time: Duration) -> Self {
-        self.settings.drain = self.settings.drain.deadline(time);
-        self
-    }
-
     /// Tells whether the server wants new connections: for a health page, which is there before the server is.
     pub fn readiness(&self) -> Readiness {
-        Readiness::new(&self.ended)
+        Readiness::new(&self.phase)
     }
 
-    /// Has `observer` told what happens to the server's connections, and which requests are refused.
+    /// Has `observer` told what happens to the server's connections, and which requests are refused, under the words of
+    /// [`Rejection::reason`](wsrv_http::Rejection::reason). Default: nobody is told.
     ///
     /// # Panics
     ///
@@ -261,13 +258,15 @@ impl App {
     }
 
     /// How many accepted sockets may be in their opening handshake at once; one that brings pages to the HTTP service
-    /// counts for as long as it lives. Past it, sockets are told 503 before their request is read, or closed if they are for TLS. Default 16,384.
+    /// counts for as long as it lives. Past it, sockets are told 503 before their request is read, or closed if they are
+    /// for TLS. Default 16,384.
     pub fn max_handshakes(self, handshakes: impl Into<Option<usize>>) -> Self {
         self.handshakes.0.set_total(handshakes.into());
         self
     }
 
-    /// How many of them one address may have: the socket's, so a proxy in front is one. Default 1,024.
+    /// How many of them one address may have: the socket's, or the one that a [PROXY header](Self::proxy_protocol) tells;
+    /// all clients of a proxy that tells it in headers are one. Default 1,024.
     pub fn max_handshakes_per_address(self, handshakes: impl Into<Option<usize>>) -> Self {
         self.handshakes.0.set_per_address(handshakes.into());
         self
@@ -277,8 +276,9 @@ impl App {
     ///
     /// Messages and bytes are counted for the address as the gates leave it, like
     /// [`max_connections_per_address`](Self::max_connections_per_address); a peer over its rate is slowed or closed, as
-    /// the limits say. Handshakes are counted for the socket's address, and those beyond the rate are told 429 before
-    /// they are read: leave them unlimited behind a proxy, which is one address.
+    /// the limits say. Handshakes are counted for the socket's address, or the one that a
+    /// [PROXY header](Self::proxy_protocol) tells; those beyond the rate are told 429 before they are read, or closed if
+    /// they are for TLS. Leave them unlimited behind a proxy that tells the client in headers: it is one address.
     ///
     /// ```
     /// use wsrv_app::prelude::*;
@@ -366,7 +366,7 @@ impl App {
             route.connections = self.connections.named(host.clone().unwrap_or_default() + &path);
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
-        let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.ended);
+        let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.phase);
         let host = Host::new(router, self.gates, self.settings, life);
         #[cfg(feature = "http")]
         let host = host.with_fallback(self.fallback);

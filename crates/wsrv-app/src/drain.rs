@@ -1,5 +1,6 @@
 //! How a server comes to its end, step by step, and who can see that it does.
 
+use crate::life::Phase;
 use std::time::Duration;
 use tokio::sync::watch;
 use wsrv_core::{Farewell, Reason};
@@ -113,18 +114,17 @@ impl Default for Drain {
 /// assert_eq!(health(), StatusCode::SERVICE_UNAVAILABLE);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Readiness(watch::Receiver<bool>);
+pub struct Readiness(watch::Receiver<Phase>);
 
 impl Readiness {
-    /// `ended` is set to true when the end begins.
-    pub(crate) fn new(ended: &watch::Sender<bool>) -> Self {
-        Readiness(ended.subscribe())
+    pub(crate) fn new(phase: &watch::Sender<Phase>) -> Self {
+        Readiness(phase.subscribe())
     }
 
     /// Whether it is ready now.
     pub fn is_ready(&self) -> bool {
         // An error: there is no server any more.
-        !*self.0.borrow() && self.0.has_changed().is_ok()
+        *self.0.borrow() == Phase::Serving && self.0.has_changed().is_ok()
     }
 
     /// Waits until it is not ready any more, which is for good.
@@ -133,6 +133,6 @@ impl Readiness {
     ///
     /// May be dropped and called again at any time.
     pub async fn ended(&self) {
-        let _ = self.0.clone().wait_for(|ended| *ended).await;
+        let _ = self.0.clone().wait_for(|phase| *phase > Phase::Serving).await;
     }
 }

@@ -1,6 +1,6 @@
 //! From an accepted socket to a connection, or to an honest refusal.
 
-use crate::admission::{SaidSecure, admit};
+use crate::admission::admit;
 use crate::host::{Host, STOPS};
 use crate::proxy_protocol;
 use crate::transport::{Security, Transport};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wsrv_core::{Accepted, Place};
-use wsrv_http::{ProxyAddr, Rejection};
+use wsrv_http::Rejection;
 use wsrv_rfc6455::handshake::{HeadReader, RequestHead, check_http};
 
 /// How long and how much is read after a refusal, so that the peer gets to see the answer: closing a socket with
@@ -71,36 +71,21 @@ async fn take_in(
     let deadline = accepted + host.settings.handshake_timeout;
     let mut told = Extensions::new();
     if host.expects_proxy_header(peer) {
-        let header = tokio::select! {
-            biased;
-            header = timeout_at(deadline, Box::pin(proxy_protocol::read(&mut stream))) => header,
-            () = too_late(host, accepted) => return,
-        };
-        let header = match header {
-            Ok(Ok(header)) => header,
-            Ok(Err(error)) => return tracing::debug!(?peer, %error, "no PROXY header"),
-            Err(_) => return tracing::debug!(?peer, "a PROXY header took too long"),
-        };
-        // A proxy that asks for itself names nobody.
-        if header.source.is_some() {
-            if let Some(proxy) = peer {
-                told.insert(ProxyAddr(proxy));
-            }
-            peer = header.source;
-        }
-        if let Some(secure) = header.secure {
-            told.insert(SaidSecure(secure));
+        // Boxed: its room is not for those without.
+        match Box::pin(proxy_protocol::take_in(&mut stream, peer, host, accepted, deadline)).await {
+            Some((client, by_header)) => (peer, told) = (client, by_header),
+            None => return,
         }
         // Only now it is known whose place it is.
         *place = match host.begin_handshake_of(peer) {
             Ok(place) => place,
-            Err(rejection) if security.is_tls() => return host.refused(peer, &rejection),
+            Err(rejection) if !security.is_plain() => return host.refused(peer, &rejection),
             Err(rejection) => return refuse(Transport::Accepted(stream), peer, "", &rejection, host).await,
         };
     }
     let (mut stream, mut extensions) = match security {
         Security::Plain => (Transport::Accepted(stream), Extensions::new()),
-        // Boxed: its room is not for those without.
+        // Boxed as well.
         #[cfg(feature = "tls")]
         Security::Tls(tls) => match Box::pin(crate::tls::take_in(stream, peer, &tls, host, accepted, deadline)).await {
             Some(secured) => secured,

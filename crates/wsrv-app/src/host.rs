@@ -6,12 +6,10 @@ use crate::life::Life;
 use crate::route::Route;
 use crate::transport::Transport;
 use bytes::BytesMut;
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wsrv_core::{NoPlace, Place, Places, Reason};
-use wsrv_http::{Gates, Rejection, Router, Verdict};
+use wsrv_http::{Gates, Rejection, Router};
 use wsrv_rfc6455::handshake::SharedLines;
 
 /// Sockets that are told at the same time that there is no place for them; any more are closed without a word.
@@ -80,16 +78,13 @@ impl Host {
     pub(crate) fn begin_handshake_of(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
         let addr = peer.map(|peer| peer.ip());
         // Not a proxy's address: the request will tell for whom it is.
-        if let Some(addresses) = &self.settings.addresses
-            && !self.settings.proxies.iter().any(|proxies| proxies.trusts_peer(addr))
-        {
-            addresses.check(addr)?;
+        if !self.settings.proxies.iter().any(|proxies| proxies.trusts_peer(addr)) {
+            self.settings.addresses.iter().try_for_each(|addresses| addresses.check(addr))?;
         }
-        if !self.life.connections.rates().admit_handshake(peer.map(|peer| peer.ip())) {
-            let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from one address");
-            return Err(rejection.header(RETRY_AFTER, HeaderValue::from_static("5")).because("rate"));
+        if !self.life.connections.rates().admit_handshake(addr) {
+            return Err(Rejection::too_fast("too many requests from one address"));
         }
-        self.life.handshakes.take(peer.map(|peer| peer.ip())).map_err(|full| {
+        self.life.handshakes.take(addr).map_err(|full| {
             Rejection::overloaded(match full {
                 NoPlace::Address => "too many requests from one address at once",
                 _ => "too many requests at once",
@@ -109,14 +104,14 @@ impl Host {
         self.farewells.take(None).ok()
     }
 
-    /// Says once that a request without an address is not counted, if this limit per address was set.
+    /// Says once that a request has no address, if something was set that needs it.
     #[cfg(feature = "http")]
-    pub(crate) fn miss_address(&self, limit: Option<usize>) {
-        if limit.is_some() {
+    pub(crate) fn miss_address(&self, is_needed: bool) {
+        if is_needed {
             self.unaddressed.call_once(|| {
                 tracing::warn!(
-                    "a limit per address is set, but requests come without an address and are not counted: use the \
-                     feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
+                    "a limit per address or a list of addresses is set, but requests come without an address and are \
+                     neither counted nor blocked: use the feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
                      or insert a `RemoteAddr` into the extensions of each request"
                 );
             });
@@ -127,9 +122,7 @@ impl Host {
     pub(crate) fn start(&self, admitted: Box<Admitted>, transport: Transport, received: BytesMut) {
         let addr = admitted.remote_addr();
         self.life.begin(|| admitted.start(transport, received, &self.shared_lines));
-        if let Some(addresses) = &self.settings.addresses
-            && addresses.verdict(addr.map(|addr| addr.ip())) != Verdict::Pass
-        {
+        if self.settings.addresses.iter().any(|addresses| !addresses.admits(addr.map(|addr| addr.ip()))) {
             // Blocked while its request was decided about, so the one who blocked it may not have found it.
             self.life.connections.close_where(|other| other == addr, Reason::Policy);
         }

@@ -4,7 +4,7 @@ use crate::admission::{Admitted, admit, admit_page};
 use crate::fallback::{Fallback, Response, with_body};
 use crate::handshake::linger;
 use crate::host::Host;
-use crate::remote_addr::RemoteAddr;
+use crate::remote_addr;
 use crate::replay::Replay;
 use bytes::Bytes;
 use http::Extensions;
@@ -117,12 +117,12 @@ struct Progress {
 impl Exchange<'_> {
     /// An error: there is to be no answer.
     async fn answer(&self, request: http::Request<Incoming>) -> Result<Response, Silence> {
-        let (method, mut peer) = (request.method().clone(), self.peer);
+        let (method, version, mut peer) = (request.method().clone(), request.version(), self.peer);
         self.decide(request, &mut peer).await.or_else(|rejection| {
             self.host.refused(peer, &rejection);
             match rejection.is_silent() {
                 true => Err(Silence),
-                false => Ok(with_body(rejection.response(method.as_str()))),
+                false => Ok(with_body(rejection.response(method.as_str(), version))),
             }
         })
     }
@@ -139,7 +139,7 @@ impl Exchange<'_> {
         if !head.is_upgrade() {
             let extensions = admit_page(self.host, head, peer, self.extensions.clone(), deadline).await?;
             parts.extensions.extend(extensions);
-            RemoteAddr::attach(*peer, &mut parts.extensions);
+            remote_addr::attach(*peer, &mut parts.extensions);
             return Ok(self.fallback.answer(http::Request::from_parts(parts, body)).await);
         }
         self.progress().upgrading = true;

@@ -112,6 +112,7 @@
 //! | WebSockets at once, in all | [`App::max_connections`] | none | 503 |
 //! | … from one address | [`App::max_connections_per_address`] | none | 503 |
 //! | from one page's request to the next | `App::http_timeout` | 60 s | closed |
+//! | requests, messages and bytes in a time, from one address | [`App::rate_limits`] | none | 429, slowed, 1008 |
 //! | messages and frames | [`Route::message_limits`] | 1 MiB | 1009 |
 //! | what waits for a peer, silence, goodbyes | [`Route::limits`] | [many](wsrv_core::Limits) | |
 //! | the server's end | [`App::drain`] | 15 s | cut |
@@ -208,12 +209,12 @@ mod transport;
 pub use app::{App, BindError};
 pub use drain::{Drain, Readiness};
 pub use life::Stopped;
-#[cfg(feature = "http")]
-pub use remote_addr::RemoteAddr;
 pub use route::{IntoRoute, Route, Routed};
 pub use server::{Handle, Server};
 #[cfg(feature = "http")]
 pub use service::WebSocketService;
+#[cfg(feature = "http")]
+pub use wsrv_http::RemoteAddr;
 
 pub use wsrv_core;
 pub use wsrv_http;
@@ -231,7 +232,7 @@ pub mod prelude {
         RateLimits, Reason, SendError, SlowPeer, Socket, Verdict, from_fn,
     };
     pub use wsrv_http::{
-        Addresses, AllowedOrigins, Gate, Opening, Params, Rejection, TrustedNetworks, TrustedProxies, gate_fn,
+        Addresses, AllowedOrigins, Gate, Network, Opening, Params, Rejection, TrustedNetworks, TrustedProxies, gate_fn,
     };
     pub use wsrv_rfc6455::Limits as MessageLimits;
     pub use wsrv_rfc6455::connection::{ControlFrame, WebSocketConnection};

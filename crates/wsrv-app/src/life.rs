@@ -18,8 +18,6 @@ pub(crate) struct Life {
     /// For requests that are no connection, or not yet.
     pub(crate) handshakes: Places,
     phase: watch::Sender<Phase>,
-    /// Whether it is not serving any more, for those who may know that before there is a server.
-    ended: watch::Sender<bool>,
     /// The usual end.
     drain: Drain,
     /// The end that was begun, and when.
@@ -33,8 +31,10 @@ pub(crate) struct Life {
 }
 
 /// Only ever forwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Or about to.
+    #[default]
     Serving,
     /// As before, but nobody is to come any more.
     Waiting,
@@ -62,12 +62,11 @@ pub struct Stopped {
 }
 
 impl Life {
-    pub(crate) fn new(connections: Connections, handshakes: Places, drain: Drain, ended: watch::Sender<bool>) -> Self {
+    pub(crate) fn new(connections: Connections, handshakes: Places, drain: Drain, phase: watch::Sender<Phase>) -> Self {
         Life {
             connections,
             handshakes,
-            phase: watch::Sender::new(Phase::Serving),
-            ended,
+            phase,
             drain,
             begun: OnceLock::new(),
             closing: Once::new(),
@@ -105,7 +104,7 @@ impl Life {
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
-        Readiness::new(&self.ended)
+        Readiness::new(&self.phase)
     }
 
     /// Waits until the end begins.
@@ -163,7 +162,6 @@ impl Life {
     pub(crate) fn begin_end(&self, drain: Drain) {
         // Before the phase, which tells others to look.
         if self.begun.set((drain, Instant::now())).is_ok() {
-            self.ended.send_replace(true);
             self.advance(Phase::Waiting);
         }
     }
@@ -241,7 +239,6 @@ impl Life {
     /// Whoever serves is dropped; that changes nothing after the end.
     pub(crate) fn abandon(&self) {
         if *self.phase.borrow() != Phase::Stopped {
-            self.ended.send_replace(true);
             self.advance(Phase::Abandoned);
         }
     }

@@ -1,16 +1,63 @@
 //! What a proxy tells in front of a connection's own bytes.
 
+use crate::admission::SaidSecure;
+use crate::handshake::too_late;
+use crate::host::Host;
+use http::{Extensions, StatusCode};
 use std::io;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wsrv_http::ProxyHeader;
+use tokio::time::{Instant, timeout_at};
+use wsrv_core::Accepted;
+use wsrv_http::{ProxyAddr, ProxyHeader, Rejection};
 
 /// The shortest header, `PROXY UNKNOWN` and the end of its line.
 const SHORTEST: usize = 15;
 /// What a header of version 2 begins with: its signature, its kind, and how long the rest is.
 const FIXED: usize = 16;
 
+/// Learns for whom this proxy's socket stands, and what else the header tells. `None`: there is nobody to talk to, and
+/// that was told.
+pub(crate) async fn take_in(
+    stream: &mut Accepted,
+    proxy: Option<SocketAddr>,
+    host: &Host,
+    accepted: Instant,
+    deadline: Instant,
+) -> Option<(Option<SocketAddr>, Extensions)> {
+    let header = tokio::select! {
+        biased;
+        header = timeout_at(deadline, read(stream)) => header,
+        () = too_late(host, accepted) => return None,
+    };
+    let header = match header {
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => {
+            let rejection = Rejection::new(StatusCode::BAD_REQUEST, "no PROXY header").because("proxy");
+            host.refused(proxy, &rejection.note(error.to_string()).silent(true));
+            return None;
+        }
+        Err(_) => {
+            host.refused(proxy, &Rejection::timeout().silent(true));
+            return None;
+        }
+    };
+    let mut told = Extensions::new();
+    if let Some(secure) = header.secure {
+        told.insert(SaidSecure(secure));
+    }
+    if header.source.is_none() {
+        // A proxy that asks for itself names nobody.
+        return Some((proxy, told));
+    }
+    if let Some(proxy) = proxy {
+        told.insert(ProxyAddr(proxy));
+    }
+    Some((header.source, told))
+}
+
 /// Reads a header and not a byte beyond it: what follows may be TLS, which reads from the socket itself.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<ProxyHeader> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<ProxyHeader> {
     let mut bytes = vec![0; SHORTEST];
     stream.read_exact(&mut bytes).await?;
     loop {

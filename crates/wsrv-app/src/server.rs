@@ -147,13 +147,13 @@ async fn accept(listener: Listener, security: Security, host: Arc<Host>) {
         tokio::select! {
             (stream, peer) = listener.accept() => match host.begin_handshake(peer) {
                 Ok(place) => drop(tokio::spawn(handshake::serve(stream, peer, security.clone(), host.clone(), place))),
-                Err(rejection) if rejection.is_silent() => host.refused(peer, &rejection),
-                // To tell it, there would have to be a handshake first, which is the work there is no place for.
-                #[cfg(feature = "tls")]
-                Err(rejection) if matches!(security, Security::Tls(_)) => host.refused(peer, &rejection),
-                Err(rejection) => if let Some(place) = host.begin_farewell() {
-                    tokio::spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place));
-                },
+                Err(rejection) => {
+                    let can_be_told = security.is_plain() && !rejection.is_silent();
+                    match can_be_told.then(|| host.begin_farewell()).flatten() {
+                        Some(place) => drop(tokio::spawn(handshake::turn_away(stream, peer, rejection, host.clone(), place))),
+                        None => host.refused(peer, &rejection),
+                    }
+                }
             },
             () = &mut stopping => return,
         }

@@ -5,11 +5,10 @@ use crate::app::HANDSHAKES_PER_ADDRESS;
 use crate::drain::{Drain, Readiness};
 use crate::host::{Host, STOPS};
 use crate::life::Stopped;
-use crate::remote_addr::RemoteAddr;
+use crate::remote_addr;
 use crate::transport::Transport;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, UPGRADE};
-use http::{Extensions, Request, Response, StatusCode, Version};
+use http::{Extensions, Request, Response};
 use http_body_util::Full;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -56,8 +55,8 @@ use wsrv_rfc6455::handshake::RequestHead;
 ///
 /// **The peer's address** is known before the 101 only if the request tells it, as an extension: axum's
 /// `ConnectInfo<SocketAddr>` (with the feature `axum` here and `into_make_service_with_connect_info` there), or
-/// [`RemoteAddr`]. Without it, gates see no address and the limits per address count nobody, which is logged once as a
-/// warning if such a limit was set; the connection's own `remote_addr()` is the socket's all the same.
+/// [`RemoteAddr`](crate::RemoteAddr). Without it, gates see no address, so that block lists block nobody, and the limits per
+/// address count nobody. That is logged once as a warning if there is such a list or limit; the connection's own `remote_addr()` is the socket's all the same.
 ///
 /// **Limits and times.** All of the app's hold, but those of what the other server does: reading the head
 /// ([`handshake_timeout`](crate::App::handshake_timeout) begins when the request comes here), accepting, pages. What
@@ -135,19 +134,14 @@ impl<B: Send + 'static> tower_service::Service<Request<B>> for WebSocketService 
 }
 
 async fn answer(host: Arc<Host>, mut parts: http::request::Parts) -> Response<Full<Bytes>> {
-    let peer = RemoteAddr::of(&parts.extensions);
+    let peer = remote_addr::of(&parts.extensions);
     let extensions = std::mem::take(&mut parts.extensions);
     let mut known = peer;
     let decided = host.life.until_cut(decide(&host, &parts, &mut known, extensions)).await;
-    let mut response = decided.unwrap_or_else(|| Err(Rejection::overloaded(STOPS))).unwrap_or_else(|rejection| {
+    let response = decided.unwrap_or_else(|| Err(Rejection::overloaded(STOPS))).unwrap_or_else(|rejection| {
         host.refused(known, &rejection);
-        rejection.response(parts.method.as_str())
+        rejection.response(parts.method.as_str(), parts.version)
     });
-    if parts.version > Version::HTTP_11 {
-        // RFC 9113 §8.2.2: there are no headers for the connection.
-        response.headers_mut().remove(CONNECTION);
-        response.headers_mut().remove(UPGRADE);
-    }
     response.map(Full::new)
 }
 
@@ -159,10 +153,10 @@ async fn decide(
 ) -> Result<Response<Bytes>, Rejection> {
     let peer = *known;
     let deadline = Instant::now() + host.settings.handshake_timeout;
-    let place = host.begin_handshake(peer)?;
+    let place = host.begin_handshake_of(peer)?;
     if peer.is_none() {
         // Who has not chosen the limit does not miss it.
-        host.miss_address(host.life.handshakes.per_address().filter(|limit| *limit != HANDSHAKES_PER_ADDRESS));
+        host.miss_address(host.life.handshakes.per_address().is_some_and(|limit| limit != HANDSHAKES_PER_ADDRESS));
     }
     // Behind the place: who stops the app either waits for this request, or is seen here.
     if host.life.is_stopping() {
@@ -172,11 +166,13 @@ async fn decide(
     let on_upgrade = extensions.remove::<OnUpgrade>();
     let admitted = admit(host, head, known, extensions, deadline).await?;
     if admitted.remote_addr().is_none() {
-        host.miss_address(host.life.connections.places().per_address());
+        host.miss_address(
+            host.life.connections.places().per_address().is_some() || !host.settings.addresses.is_empty(),
+        );
     }
     let Some(on_upgrade) = on_upgrade else {
         tracing::error!("the server around this service does no upgrades");
-        return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+        return Err(Rejection::internal());
     };
     let response = admitted.response();
     let host = host.clone();

@@ -15,9 +15,10 @@ pub(crate) enum Security {
 }
 
 impl Security {
-    /// Whether a refusal can be told before there was a handshake.
-    pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self, Security::Plain)
+    /// Whether a refusal can be told at once. With TLS there would have to be a handshake first, which is the work that
+    /// is refused.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Security::Plain)
     }
 }
 

@@ -6,8 +6,8 @@ use common::{Authority, Client, Issued, soon};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use wsrv_app::prelude::*;
 use wsrv_app::tls::{PeerCertificates, Pem, Tls, TlsError, TlsInfo};
+use wsrv_app::wsrv_core::Observer;
 
 const LARGE: usize = 16 << 20;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -569,6 +570,29 @@ async fn handshakes_that_fail_give_their_place_back() {
         }
     })
     .await;
+}
+
+#[derive(Default)]
+struct Refusals(Mutex<Vec<(u16, &'static str)>>);
+
+impl Observer for Refusals {
+    fn refused(&self, _: Option<SocketAddr>, status: u16, reason: &'static str) {
+        self.0.lock().unwrap().push((status, reason));
+    }
+}
+
+#[tokio::test]
+async fn observers_are_told_who_did_not_get_through_the_tls_handshake() {
+    let authority = Authority::new("all");
+    let refusals = Arc::new(Refusals::default());
+    let app = echo_app().tls_timeout(Duration::from_millis(500)).observe(refusals.clone());
+    let server = Running::start(app, &authority.tls(&["localhost"])).await;
+    for said in [&b"GET / HTTP/1.1\r\n"[..], b"\0\0\0\0\0\0\0\0", b""] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    }
+    assert_eq!(*refusals.0.lock().unwrap(), [(400, "tls"), (400, "tls"), (408, "timeout")]);
 }
 
 #[tokio::test]

@@ -23,16 +23,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The answer is 403, or none at all ([`silent`](Addresses::silent)).
 ///
 /// As a [`Gate`] it looks at [`Opening::remote_addr`], which behind a [trusted proxy](crate::TrustedProxies) is the
-/// client's. A listener that nobody reaches through a proxy can ask for the [`verdict`](Addresses::verdict) on a socket
-/// right after it was accepted, before it spends anything on it.
+/// client's. A listener that nobody reaches through a proxy can [`check`](Addresses::check) a socket right after it
+/// was accepted, before it spends anything on it.
 ///
 /// ```
 /// use std::net::IpAddr;
-/// use wsrv_http::{Addresses, Network, Verdict};
+/// use wsrv_http::{Addresses, Network};
 ///
 /// let addresses = Addresses::new();
 /// addresses.block("203.0.113.0/24".parse::<Network>()?);
-/// assert_eq!(addresses.verdict(IpAddr::from([203, 0, 113, 7])), Verdict::Refuse);
+/// assert!(!addresses.admits(IpAddr::from([203, 0, 113, 7])));
 /// # Ok::<(), wsrv_http::InvalidNetwork>(())
 /// ```
 #[derive(Clone, Default)]
@@ -51,17 +51,6 @@ struct Rules {
     silent: bool,
 }
 
-/// What is done about an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may connect.
-    Pass,
-    /// It is answered with 403.
-    Refuse,
-    /// Its connection is closed without a word.
-    Drop,
-}
-
 impl Addresses {
     /// Nobody is blocked, and there is no allow list.
     pub fn new() -> Self {
@@ -78,6 +67,7 @@ impl Addresses {
     /// Whether an allow list lets in who has no address. Default `false`.
     pub fn allow_unknown(self, allow: bool) -> Self {
         self.rules.change(|rules| rules.allow_unknown = allow);
+        self.tell_of(!allow);
         self
     }
 
@@ -139,18 +129,12 @@ impl Addresses {
         self.rules.get().allowed.as_ref().map(|allowed| allowed.iter().collect())
     }
 
-    /// What is done about this address. `None`: it is not known.
-    pub fn verdict(&self, addr: impl Into<Option<IpAddr>>) -> Verdict {
-        let rules = self.rules.get();
-        match rules.refuse(addr.into()) {
-            None => Verdict::Pass,
-            Some(_) if rules.silent => Verdict::Drop,
-            Some(_) => Verdict::Refuse,
-        }
+    /// Whether this address may connect. `None`: it is not known.
+    pub fn admits(&self, addr: impl Into<Option<IpAddr>>) -> bool {
+        self.rules.get().refuse(addr.into()).is_none()
     }
 
-    /// The [verdict](Self::verdict) as a refusal: what the gate says of a request from there, to be asked before there is
-    /// one.
+    /// The same, as what the gate says of a request from there: to be asked before there is one.
     ///
     /// # Errors
     ///
@@ -164,11 +148,10 @@ impl Addresses {
     }
 
     /// Calls `watcher` after every change by which somebody may have lost the right to connect, in the thread that made
-    /// it. Who holds open connections closes those on whose address the [verdict](Addresses::verdict) is no longer
-    /// [`Verdict::Pass`].
+    /// it. Who holds open connections closes those whose address is no longer [admitted](Addresses::admits).
     ///
     /// A connection that was admitted before the change may be established after it: whoever establishes connections
-    /// asks for the verdict once more as soon as the new one can be found by the watcher.
+    /// asks once more as soon as the new one can be found by the watcher.
     ///
     /// The watcher is kept as long as the lists are. It may change them, but is then called again.
     pub fn watch(&self, watcher: impl Fn(&Addresses) + Send + Sync + 'static) {
@@ -232,7 +215,7 @@ mod tests {
     }
 
     fn passes(addresses: &Addresses, addr: &str) -> bool {
-        addresses.verdict(addr.parse::<IpAddr>().unwrap()) == Verdict::Pass
+        addresses.admits(addr.parse::<IpAddr>().unwrap())
     }
 
     #[test]
@@ -252,7 +235,7 @@ mod tests {
         ] {
             assert_eq!(passes(&addresses, addr), !blocked, "{addr}");
         }
-        assert_eq!(addresses.verdict(None), Verdict::Pass, "who has no address is on no list");
+        assert!(addresses.admits(None), "who has no address is on no list");
         assert!(!addresses.unblock(network("10.1.2.3")), "only its network is blocked");
         assert!(addresses.clone().unblock(network("10.0.0.0/8")) && passes(&addresses, "10.1.2.3"));
         assert_eq!(addresses.blocked(), ["192.0.2.7", "198.51.100.0/24", "fe80::/10"].map(network));
@@ -265,8 +248,8 @@ mod tests {
         addresses.block(network("10.6.6.6"));
         assert!(passes(&addresses, "10.1.2.3"));
         assert!(!passes(&addresses, "10.6.6.6") && !passes(&addresses, "192.0.2.7"));
-        assert_eq!(addresses.verdict(None), Verdict::Refuse);
-        assert_eq!(addresses.clone().allow_unknown(true).verdict(None), Verdict::Pass);
+        assert!(!addresses.admits(None));
+        assert!(addresses.clone().allow_unknown(true).admits(None));
         assert!(addresses.disallow(network("10.0.0.0/8")));
         assert!(!passes(&addresses, "192.0.2.7"), "an empty list lets nobody in");
         assert_eq!(addresses.allowed(), Some(Vec::new()));
@@ -288,7 +271,7 @@ mod tests {
         assert_eq!((rejection.status().as_u16(), rejection.reason(), rejection.is_silent()), (403, "address", false));
         assert_eq!(rejection.log_note(), Some("192.0.2.7 is on the block list"));
         assert!(!rejection.encode("GET").windows(9).any(|bytes| bytes == b"192.0.2.7"), "the peer is not told");
-        assert_eq!(addresses.clone().silent(true).verdict("192.0.2.7".parse::<IpAddr>().unwrap()), Verdict::Drop);
+        let addresses = addresses.silent(true);
         assert!(addresses.admit(&mut opening).await.unwrap_err().is_silent());
     }
 
@@ -318,6 +301,10 @@ mod tests {
         step("another allow", false);
         addresses.disallow(network("10.0.0.0/8"));
         step("disallow", true);
+        let addresses = addresses.allow_unknown(true);
+        step("allow unknown", false);
+        let addresses = addresses.allow_unknown(false);
+        step("disallow unknown", true);
         addresses.allow_everybody();
         step("allow everybody", false);
     }

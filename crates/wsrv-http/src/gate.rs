@@ -53,7 +53,8 @@ pub trait Gate: Send + Sync + 'static {
 ///
 /// What costs least and knows least comes first; whoever decides by the client's address has to come behind the one
 /// that finds it out. The first three are asked about every request, the others only about those that want to become
-/// a connection ([`is_upgrade`](wsrv_rfc6455::handshake::RequestHead::is_upgrade)).
+/// a connection: by [`Upgrade`](wsrv_rfc6455::handshake::RequestHead::is_upgrade), or in other versions than HTTP/1.1 by
+/// `CONNECT` (RFC 8441).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {

@@ -1,10 +1,9 @@
 //! Gates in front of any `tower` service, such as an axum router.
 
 use crate::gate::wants_connection;
-use crate::{Gate, Opening, Rejection};
+use crate::{Gate, Opening, Rejection, RemoteAddr};
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
-use http::{Extensions, HeaderMap, Request, Response, Version};
+use http::{Extensions, HeaderMap, Request, Response};
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,7 +22,7 @@ use wsrv_rfc6455::handshake::{HeadLimits, RequestHead};
 /// - **The peer's address** is not part of a request. [`client_addr`](Self::client_addr) tells the layer where the
 ///   server has put it; without it, gates know none.
 /// - **The service** gets the request with what gates have attached among its extensions, and the address as gates
-///   have left it as [`ClientAddr`]. Headers that gates have added to the opening's answer are added to its answer.
+///   have left it as [`RemoteAddr`]. Headers that gates have added to the opening's answer are added to its answer.
 ///   A subprotocol that a gate has selected is not passed on.
 /// - **A refusal** is answered in the service's place, with the [`Rejection`] among the answer's extensions, so that a
 ///   layer around this one can log and count it. A [silent](Rejection::silent) one is answered too.
@@ -50,10 +49,6 @@ pub struct GateLayer<G> {
 
 type FindAddr = Arc<dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync>;
 
-/// The client's address as gates have left it, attached to a request that has passed a [`GateLayer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddr(pub SocketAddr);
-
 impl<G: Gate> GateLayer<G> {
     /// A layer of this gate.
     pub fn new(gate: G) -> Self {
@@ -61,7 +56,7 @@ impl<G: Gate> GateLayer<G> {
             every_request: gate.stage().is_for_every_request(),
             gate: Arc::new(gate),
             head_limits: HeadLimits::default(),
-            client_addr: Arc::new(|extensions| Some(extensions.get::<ClientAddr>()?.0)),
+            client_addr: Arc::new(|extensions| Some(extensions.get::<RemoteAddr>()?.0)),
         }
     }
 
@@ -72,7 +67,7 @@ impl<G: Gate> GateLayer<G> {
         self
     }
 
-    /// Where to find the peer's address in a request. Default: a [`ClientAddr`] that a layer around this one has left.
+    /// Where to find the peer's address in a request. Default: a [`RemoteAddr`] that a layer or the server around this one has left.
     pub fn client_addr(mut self, find: impl Fn(&Extensions) -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
         self.client_addr = Arc::new(find);
         self
@@ -98,7 +93,7 @@ impl<G: Gate> GateLayer<G> {
         let (_, addr, extensions, response_headers) = opening.into_parts();
         parts.extensions = extensions;
         if let Some(addr) = addr {
-            parts.extensions.insert(ClientAddr(addr));
+            parts.extensions.insert(RemoteAddr(addr));
         }
         Ok((Request::from_parts(parts, body), response_headers))
     }
@@ -149,21 +144,14 @@ where
                     }
                     Ok(response)
                 }
-                Err(rejection) => Ok(answer(rejection, method.as_str(), version).map(R::from)),
+                Err(rejection) => {
+                    let mut response = rejection.response(method.as_str(), version).map(R::from);
+                    response.extensions_mut().insert(rejection);
+                    Ok(response)
+                }
             }
         })
     }
-}
-
-fn answer(rejection: Rejection, method: &str, version: Version) -> Response<Bytes> {
-    let mut response = rejection.response(method);
-    if version > Version::HTTP_11 {
-        // RFC 9113 §8.2.2: there are no headers for the connection.
-        response.headers_mut().remove(CONNECTION);
-        response.headers_mut().remove(UPGRADE);
-    }
-    response.extensions_mut().insert(rejection);
-    response
 }
 
 impl<G> Clone for GateLayer<G> {

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | `Proxy` | [`TrustedProxies`]: who the client is | every request |
 //! | `Address` | [`Addresses`]: block list and allow list | every request |
-//! | `Limit` | rates and numbers: the server's own | every request |
+//! | `Limit` | yours, by what is going on already: rates and numbers | every request |
 //! | `Origin` | [`AllowedOrigins`]: which pages may connect | upgrades |
 //! | `Session` | whose session it is | upgrades |
 //! | `Application` | yours: a type, a function, or a waiting function ([`gate_fn`]) | upgrades |
@@ -41,7 +41,7 @@
 //!
 //! # Before the request
 //!
-//! A listener asks [`Addresses::verdict`] about a socket right after it was accepted, and reads a [`ProxyHeader`] from
+//! A listener [checks](Addresses::check) the address of a socket right after it was accepted, and reads a [`ProxyHeader`] from
 //! peers that it [trusts](TrustedNetworks::trusts_peer).
 //!
 //! # Without a server of ours
@@ -67,13 +67,13 @@ mod shared;
 mod testing;
 mod trusted;
 
-pub use addresses::{Addresses, Verdict};
+pub use addresses::Addresses;
 pub use gate::{Gate, GateFn, Stage, gate_fn};
 pub use gates::{Explained, Gates, Said};
 #[cfg(feature = "tower")]
-pub use layer::{ClientAddr, GateLayer, GateService};
+pub use layer::{GateLayer, GateService};
 pub use network::{InvalidNetwork, Network};
-pub use opening::Opening;
+pub use opening::{Opening, RemoteAddr};
 pub use origin::{AllowedOrigins, InvalidOrigin};
 pub use proxies::{ForwardedHeaders, ProxyAddr, TrustedProxies};
 pub use proxy_header::{ProxyHeader, ProxyHeaderError};

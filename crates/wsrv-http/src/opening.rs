@@ -100,6 +100,13 @@ impl Opening {
     }
 }
 
+/// The client's address, as an extension of a request.
+///
+/// A server tells the services in front of which it stands: gates and limits know the peer by it before its connection
+/// begins. A layer of gates puts in the client's where a trusted proxy has told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteAddr(pub SocketAddr);
+
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The answer's headers may hold secrets, and extensions do not show theirs.

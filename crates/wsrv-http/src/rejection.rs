@@ -5,7 +5,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, Version};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
@@ -58,6 +58,16 @@ impl Rejection {
     /// 408: the request took too long to come.
     pub fn timeout() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "the request took too long to come").because("timeout")
+    }
+
+    /// 429 with a reason: too many in a short time (`Retry-After: 5`).
+    pub fn too_fast(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, why).because("rate").header(RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+
+    /// 500: who was to decide could not. The peer is told no more.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").because("internal")
     }
 
     /// 503 with a reason: not now, but in a few seconds perhaps (`Retry-After: 5`).
@@ -127,9 +137,9 @@ impl Rejection {
 
     /// The word under which this rejection is counted; few of them, and always the same for the same cause.
     ///
-    /// This crate's own: `address`, `handshake` (what HTTP or RFC 6455 ask for), `origin`, `overload`, `proxy` (what
-    /// proxies tell contradicts itself), `route` and `timeout`. What an application refuses is `application`, unless it
-    /// has [said](Rejection::because) otherwise.
+    /// This crate's own: `address`, `handshake` (what HTTP or RFC 6455 ask for), `internal`, `origin`, `overload`, `proxy`
+    /// (what proxies tell makes no sense), `rate`, `route`, `timeout` and `tls`. What an application refuses is
+    /// `application`, unless it has [said](Rejection::because) otherwise.
     pub fn reason(&self) -> &'static str {
         self.0.reason
     }
@@ -139,9 +149,10 @@ impl Rejection {
         self.0.silent
     }
 
-    /// The whole answer to a request with this method, in the types of the `http` crate. A status that has no body
-    /// (1xx, 204, 304) is answered without one, and so is `HEAD`.
-    pub fn response(&self, method: &str) -> Response<Bytes> {
+    /// The whole answer to a request with this method and version, in the types of the `http` crate. A status that has
+    /// no body (1xx, 204, 304) is answered without one, and so is `HEAD`. From HTTP/2 on no header speaks of the
+    /// connection (RFC 9113 §8.2.2).
+    pub fn response(&self, method: &str, version: Version) -> Response<Bytes> {
         const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER, TRANSFER_ENCODING];
         let Inner { status, headers, body, why, .. } = &*self.0;
         let mut response = Response::new(Bytes::new());
@@ -152,9 +163,13 @@ impl Rejection {
         }
         let date = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now()));
         out.insert(DATE, date.expect("a date is made of visible characters"));
-        // RFC 9110 §7.8: who sends Upgrade names it here as well.
-        let connection = if headers.contains_key(UPGRADE) { "close, upgrade" } else { "close" };
-        out.insert(CONNECTION, HeaderValue::from_static(connection));
+        if version > Version::HTTP_11 {
+            out.remove(UPGRADE);
+        } else {
+            // RFC 9110 §7.8: who sends Upgrade names it here as well.
+            let connection = if headers.contains_key(UPGRADE) { "close, upgrade" } else { "close" };
+            out.insert(CONNECTION, HeaderValue::from_static(connection));
+        }
         if status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(status) {
             return response;
         }
@@ -173,7 +188,7 @@ impl Rejection {
 
     /// The same answer as it goes over the wire in HTTP/1.1.
     pub fn encode(&self, method: &str) -> Bytes {
-        let response = self.response(method);
+        let response = self.response(method, Version::HTTP_11);
         let mut out = BytesMut::with_capacity(512);
         let status = response.status();
         out.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), reason(status)).as_bytes());
@@ -296,6 +311,8 @@ mod tests {
             (Rejection::not_found(), "route"),
             (Rejection::timeout(), "timeout"),
             (Rejection::overloaded("no place"), "overload"),
+            (Rejection::too_fast("too many"), "rate"),
+            (Rejection::internal(), "internal"),
             (Rejection::from(HandshakeError::NoUpgrade), "handshake"),
             (Rejection::from(HeadError::TooLarge), "handshake"),
         ] {

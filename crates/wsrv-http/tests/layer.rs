@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wsrv_http::{
-    Addresses, AllowedOrigins, ClientAddr, GateLayer, Gates, Network, Opening, ProxyAddr, Rejection, Stage,
+    Addresses, AllowedOrigins, GateLayer, Gates, Network, Opening, ProxyAddr, Rejection, RemoteAddr, Stage,
     TrustedNetworks, TrustedProxies, gate_fn,
 };
 use wsrv_rfc6455::handshake::HeadLimits;
@@ -43,7 +43,7 @@ fn layer<G: wsrv_http::Gate>(gate: G) -> GateLayer<G> {
 
 /// Tells what it has been told about the client.
 async fn told(request: Request) -> String {
-    let client = request.extensions().get::<ClientAddr>().map(|addr| addr.0.ip());
+    let client = request.extensions().get::<RemoteAddr>().map(|addr| addr.0.ip());
     let proxy = request.extensions().get::<ProxyAddr>().map(|addr| addr.0.ip());
     let user = request.extensions().get::<User>().map(|user| user.0);
     format!("client {client:?}, proxy {proxy:?}, user {user:?}")

@@ -54,15 +54,16 @@ pub(crate) async fn take_in(
             return Some((Transport::Tls(stream), extensions));
         }
         Ok(Shaken::Plain(stream)) => {
-            let rejection = Rejection::new(StatusCode::BAD_REQUEST, "a plain request on a port for TLS");
+            let rejection = Rejection::new(StatusCode::BAD_REQUEST, "a plain request on a port for TLS").because("tls");
             refuse(Transport::Accepted(stream), peer, "", &rejection, host).await;
         }
         Ok(Shaken::Failed(error, stream)) => {
-            tracing::debug!(?peer, %error, "the TLS handshake failed");
+            let rejection = Rejection::new(StatusCode::BAD_REQUEST, "the TLS handshake failed").because("tls");
+            host.refused(peer, &rejection.note(error.to_string()).silent(true));
             // The alert is on its way.
             linger(stream).await;
         }
-        Err(_) => tracing::debug!(?peer, "the TLS handshake took too long"),
+        Err(_) => host.refused(peer, &Rejection::timeout().note("in the TLS handshake").silent(true)),
     }
     None
 }
