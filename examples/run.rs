@@ -203,6 +203,81 @@ async fn axum_serves_pages_and_sockets() {
     }
 }
 
+/// Asks for an upgrade, or else for a page, and returns the status and the page, or the WebSocket's first message.
+fn ask(url: &str, path: &str, upgrade: bool, headers: &str) -> (u16, String) {
+    let addr = url.trim_start_matches("ws://").split('/').next().unwrap();
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let upgrade = match upgrade {
+        true => {
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        }
+        false => "Connection: close\r\n",
+    };
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{upgrade}{headers}\r\n").as_bytes()).unwrap();
+    let mut answer = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(answer.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    let status = head[9..12].parse().unwrap();
+    let mut text = Vec::new();
+    if status == 101 {
+        // A frame: its kind, its length, its text.
+        let mut header = [0; 2];
+        answer.read_exact(&mut header).unwrap();
+        answer.take(header[1].into()).read_to_end(&mut text).unwrap();
+    } else {
+        answer.read_to_end(&mut text).unwrap();
+    }
+    (status, String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn axum_gates_ask_about_all_routes_and_about_origins_of_sockets_only() {
+    let Running { url, .. } = &Running::start("axum_gates", &["127.0.0.1:0"]);
+    let by_proxy = |client: &str| format!("X-Forwarded-For: 203.0.113.9, {client}\r\n");
+    let origin = |origin: &str| format!("Origin: {origin}\r\n");
+
+    assert_eq!(ask(url, "/", false, ""), (200, "you are 127.0.0.1".to_owned()));
+    assert_eq!(ask(url, "/", false, &by_proxy("192.0.2.7")), (200, "you are 192.0.2.7".to_owned()));
+    assert_eq!(ask(url, "/", false, &by_proxy("203.0.113.5")).0, 403);
+    assert_eq!(ask(url, "/", false, &origin("https://evil.example")).0, 200);
+    assert_eq!(ask(url, "/echo", false, "").0, 426);
+
+    let welcome = ask(url, "/echo", true, &(by_proxy("192.0.2.7") + &origin("https://example.com")));
+    assert_eq!(welcome, (101, "you are 192.0.2.7".to_owned()));
+    assert_eq!(ask(url, "/echo", true, &by_proxy("203.0.113.5")).0, 403);
+    let (status, answer) = ask(url, "/echo", true, &origin("https://evil.example"));
+    assert_eq!((status, &*answer), (403, "403 Forbidden: this origin may not connect\n"));
+}
+
+#[tokio::test]
+async fn behind_proxy_believes_headers_or_the_proxy_protocol() {
+    let header = Running::start("behind_proxy", &["127.0.0.1:0", "--block", "203.0.113.0/24"]);
+    let says = |answer: (u16, String), text: &str| assert_eq!(answer, (101, text.to_owned()));
+    says(ask(&header.url, "/", true, ""), "you are 127.0.0.1");
+    let forwarded = "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nForwarded: for=6.6.6.6\r\n";
+    says(ask(&header.url, "/", true, forwarded), "you are 192.0.2.7, by way of 127.0.0.1");
+    assert_eq!(ask(&header.url, "/", true, "X-Forwarded-For: 203.0.113.9\r\n").0, 403);
+
+    let by_rfc = Running::start("behind_proxy", &["127.0.0.1:0", "--forwarded"]);
+    let forwarded = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=\"[2001:db8::7]\"\r\n";
+    says(ask(&by_rfc.url, "/", true, forwarded), "you are 2001:db8::7, by way of 127.0.0.1");
+
+    let elsewhere = Running::start("behind_proxy", &["127.0.0.1:0", "--trusted-proxy", "10.0.0.0/8"]);
+    says(ask(&elsewhere.url, "/", true, "X-Forwarded-For: 6.6.6.6\r\n"), "you are 127.0.0.1");
+
+    let by_protocol = Running::start("behind_proxy", &["127.0.0.1:0", "--proxy-protocol"]);
+    let addr = by_protocol.url.trim_start_matches("ws://").trim_end_matches('/');
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 80\r\n").await.unwrap();
+    let (mut peer, _) = tokio_tungstenite::client_async(&by_protocol.url, stream).await.unwrap();
+    let mut hear = async || tokio::time::timeout(Duration::from_secs(10), peer.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(hear().await, Message::text("you are 192.0.2.7, by way of 127.0.0.1"));
+}
+
 #[tokio::test]
 async fn graceful_shutdown_restarts_on_request() {
     let mut running = Running::start("graceful_shutdown", &["127.0.0.1:0"]);

@@ -10,6 +10,7 @@ use hosts::{ALL, Kind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use wsrv_app::Outcome;
 use wsrv_app::prelude::*;
 use wsrv_app::wsrv_core::Observer;
 use wsrv_app::wsrv_http::{Network, ProxyAddr, Said, Stage};
@@ -228,19 +229,58 @@ async fn a_server_explains_what_a_request_would_meet() {
     let app = App::new().route("/", route).addresses(lists);
     let server =
         app.trusted_proxies(TrustedProxies::new(TrustedNetworks::loopback())).bind("127.0.0.1:0").await.unwrap();
-    let explain = async |extra: &str| {
+    let gates = async |extra: &str| {
         let mut request = BytesMut::from(upgrade("/", extra).as_bytes());
         let head = HeadReader::new(HeadLimits::default()).read(&mut request).unwrap().unwrap();
-        let lines = server.explain(head, "127.0.0.1:40000".parse().ok()).await;
-        lines.into_iter().map(|line| (line.stage, matches!(line.said, Said::Passed))).collect::<Vec<_>>()
+        let lines = server.explain(head, "127.0.0.1:40000".parse().ok()).await.gates.into_iter();
+        lines.map(|line| (line.stage, matches!(line.said, Said::Passed))).collect::<Vec<_>>()
     };
     assert_eq!(
-        explain("Origin: https://example.com\r\n").await,
+        gates("Origin: https://example.com\r\n").await,
         [(Stage::Proxy, true), (Stage::Address, true), (Stage::Origin, true)]
     );
     assert_eq!(
-        explain("Origin: https://evil.example\r\n").await,
+        gates("Origin: https://evil.example\r\n").await,
         [(Stage::Proxy, true), (Stage::Address, true), (Stage::Origin, false)]
     );
-    assert_eq!(explain("X-Forwarded-For: 192.0.2.7\r\n").await, [(Stage::Proxy, true), (Stage::Address, false)]);
+    assert_eq!(gates("X-Forwarded-For: 192.0.2.7\r\n").await, [(Stage::Proxy, true), (Stage::Address, false)]);
+}
+
+#[tokio::test]
+async fn an_explanation_tells_the_client_the_route_and_the_answer() {
+    let route = Route::new(from_fn(whence)).subprotocols(Subprotocols::new(["chat"]).unwrap().optional());
+    // What the route's parameters are is known to the gates behind it, those of the app too.
+    let known_room = |opening: &mut Opening| match opening.extensions().get::<Params>().and_then(|p| p.get("room")) {
+        Some("lobby") => Ok(()),
+        _ => Err(Rejection::new(StatusCode::NOT_FOUND, "no such room").because("room")),
+    };
+    let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+    let app = App::new().route("/chat/{room}", route).gate(known_room).trusted_proxies(proxies);
+    let server = app.max_connections(1).bind("127.0.0.1:0").await.unwrap();
+    let explain = async |path: &str, extra: &str| {
+        let mut request = BytesMut::from(upgrade(path, extra).as_bytes());
+        let head = HeadReader::new(HeadLimits::default()).read(&mut request).unwrap().unwrap();
+        server.explain(head, "127.0.0.1:40000".parse().ok()).await
+    };
+    let refusal = |outcome| match outcome {
+        Outcome::Refused(rejection) => (rejection.status().as_u16(), rejection.reason()),
+        other => panic!("{other:?}"),
+    };
+
+    let admitted = explain("/chat/lobby", "X-Forwarded-For: 192.0.2.7\r\nSec-WebSocket-Protocol: chat\r\n").await;
+    assert!(matches!(&admitted.outcome, Outcome::WebSocket { subprotocol: Some(chat) } if chat == "chat"));
+    assert_eq!(admitted.remote_addr, "192.0.2.7:0".parse().ok());
+    assert_eq!((admitted.route.as_deref(), admitted.params.get("room")), (Some("/chat/{room}"), Some("lobby")));
+    // It was no connection: the only place is still free.
+    assert!(matches!(explain("/chat/lobby", "").await.outcome, Outcome::WebSocket { subprotocol: None }));
+
+    let unknown = explain("/chat/attic", "").await;
+    assert_eq!((unknown.route.as_deref(), refusal(unknown.outcome)), (Some("/chat/{room}"), (404, "room")));
+    let nowhere = explain("/nowhere", "").await;
+    // The gates for upgrades are not asked about it, in a server neither.
+    assert_eq!((nowhere.gates.len(), nowhere.route, refusal(nowhere.outcome)), (1, None, (404, "route")));
+    assert_eq!(refusal(explain("/chat/lobby", "Content-Length: 5\r\n").await.outcome), (400, "handshake"));
+
+    let _taken = server.connections().places().take(None).unwrap();
+    assert_eq!(refusal(explain("/chat/lobby", "").await.outcome), (503, "overload"));
 }

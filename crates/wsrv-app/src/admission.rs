@@ -1,5 +1,6 @@
 //! The decision about a request that asks to become a connection, the same for every host.
 
+use crate::explain::Account;
 use crate::host::Host;
 use crate::route::Route;
 use crate::transport::Transport;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout_at};
 use wsrv_core::Place;
-use wsrv_http::{Explained, Gate, Matched, Opening, Rejection, Said};
+use wsrv_http::{Gate, Gates, Matched, Opening, Rejection};
 use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
 
@@ -39,19 +40,25 @@ pub(crate) async fn admit(
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Box<Admitted>, Rejection> {
-    in_time(deadline, decide(host, request, peer, extensions)).await
+    in_time(deadline, decide(host, request, peer, extensions, None)).await
 }
 
-async fn decide(
+/// With an account, it is kept of what is found on the way.
+pub(crate) async fn decide(
     host: &Host,
     request: RequestHead,
     peer: &mut Option<SocketAddr>,
     extensions: Extensions,
+    mut account: Option<&mut Account>,
 ) -> Result<Box<Admitted>, Rejection> {
     let addressed = peer.is_some();
-    let mut opening = ask_first(host, request, peer, extensions).await?;
+    let mut opening = ask_first(host, request, peer, extensions, account.as_deref_mut()).await?;
     let request = opening.request();
     let found = host.router.find(request).ok_or_else(Rejection::not_found);
+    if let (Some(account), Ok(Matched { value: route, params })) = (account.as_deref_mut(), &found) {
+        account.route = route.connections.name().map(str::to_owned);
+        account.params = params.clone();
+    }
     if let Err(not_found) = &found
         && !request.is_upgrade()
     {
@@ -63,8 +70,8 @@ async fn decide(
     if params.iter().next().is_some() {
         opening.extensions_mut().insert(params);
     }
-    host.gates.admit_upgrade(&mut opening).await?;
-    route.gates.admit(&mut opening).await?;
+    ask(&host.upgrade_gates, &mut opening, account.as_deref_mut()).await?;
+    ask(&route.gates, &mut opening, account).await?;
     let subprotocol = match opening.subprotocol() {
         Some(chosen_by_gate) => Some(chosen_by_gate.to_owned()),
         None => route.subprotocols.select(&offer)?.map(str::to_owned),
@@ -102,7 +109,18 @@ pub(crate) async fn admit_page(
     extensions: Extensions,
     deadline: Instant,
 ) -> Result<Extensions, Rejection> {
-    let opening = in_time(deadline, ask_first(host, request, peer, extensions)).await?;
+    in_time(deadline, decide_page(host, request, peer, extensions, None)).await
+}
+
+#[cfg(feature = "http")]
+pub(crate) async fn decide_page(
+    host: &Host,
+    request: RequestHead,
+    peer: &mut Option<SocketAddr>,
+    extensions: Extensions,
+    account: Option<&mut Account>,
+) -> Result<Extensions, Rejection> {
+    let opening = ask_first(host, request, peer, extensions, account).await?;
     let (_, _, extensions, _) = opening.into_parts();
     Ok(extensions)
 }
@@ -113,24 +131,19 @@ async fn ask_first(
     request: RequestHead,
     peer: &mut Option<SocketAddr>,
     extensions: Extensions,
+    account: Option<&mut Account>,
 ) -> Result<Opening, Rejection> {
     let mut opening = opening(request, *peer, extensions);
-    let admitted = host.gates.admit_request(&mut opening).await;
+    let admitted = ask(&host.request_gates, &mut opening, account).await;
     *peer = opening.remote_addr();
     admitted.map(|()| opening)
 }
 
-/// Asks all gates that this request would meet, and tells what each has said.
-pub(crate) async fn explain(host: &Host, request: RequestHead, peer: Option<SocketAddr>) -> Vec<Explained> {
-    let mut opening = opening(request, peer, Extensions::new());
-    let mut said = host.gates.explain(&mut opening).await;
-    let is_refused = said.iter().any(|line| matches!(line.said, Said::Refused(_)));
-    let found = host.router.find(opening.request()).map(|found| (found.value.clone(), found.params));
-    if let Some((route, params)) = found.filter(|_| opening.request().is_upgrade() && !is_refused) {
-        opening.extensions_mut().insert(params);
-        said.extend(route.gates.explain(&mut opening).await);
+async fn ask(gates: &Gates, opening: &mut Opening, account: Option<&mut Account>) -> Result<(), Rejection> {
+    match account {
+        None => gates.admit(opening).await,
+        Some(account) => Box::pin(account.ask(gates, opening)).await,
     }
-    said
 }
 
 /// The peer has done its part by then, so it is a gate that takes so long, or panics.
@@ -142,7 +155,7 @@ async fn in_time<T>(deadline: Instant, decide: impl Future<Output = Result<T, Re
 }
 
 /// Whose code panics refuses; everybody else goes on.
-fn unpanicking<T>(
+pub(crate) fn unpanicking<T>(
     mut decide: Pin<Box<impl Future<Output = Result<T, Rejection>>>>,
 ) -> impl Future<Output = Result<T, Rejection>> {
     poll_fn(move |cx| {
@@ -160,6 +173,11 @@ impl Admitted {
     /// Where the peer is, if anybody knows so far.
     pub(crate) fn remote_addr(&self) -> Option<SocketAddr> {
         self.opening.remote_addr()
+    }
+
+    /// The subprotocol that the answer names.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// The answer as it goes over the wire.

@@ -1,6 +1,7 @@
 //! A server's description.
 
 use crate::drain::{Drain, Readiness};
+use crate::explain::{Explanation, explain};
 use crate::host::Host;
 use crate::life::{Life, Phase};
 use crate::route::{IntoRoute, Route};
@@ -15,14 +16,15 @@ use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use wsrv_core::{Connections, Listener, Observer, Places, RateLimits, Reason};
 use wsrv_http::{Addresses, Gate, Gates, InvalidRoute, Router, TrustedNetworks, TrustedProxies};
-use wsrv_rfc6455::handshake::HeadLimits;
+use wsrv_rfc6455::handshake::{HeadLimits, RequestHead};
 
 /// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes
 /// it a part of another.
 #[derive(Debug, Default)]
 pub struct App {
     routes: Vec<(String, Route)>,
-    gates: Gates,
+    request_gates: Gates,
+    upgrade_gates: Gates,
     #[cfg(feature = "http")]
     fallback: Option<crate::fallback::Fallback>,
     settings: Settings,
@@ -117,7 +119,10 @@ impl App {
     /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate. One that has to wait is a
     /// type that implements [`Gate`], where there is an example.
     pub fn gate(mut self, gate: impl Gate) -> Self {
-        self.gates.push(gate);
+        match gate.stage().is_for_every_request() {
+            true => self.request_gates.push(gate),
+            false => self.upgrade_gates.push(gate),
+        }
         self
     }
 
@@ -359,6 +364,15 @@ impl App {
         Ok(crate::WebSocketService::new(Arc::new(self.into_host()?)))
     }
 
+    /// What this request would meet, as [`Server::explain`] tells it; to check an app that is not to serve.
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed or used twice.
+    pub async fn explain(self, request: RequestHead, peer: Option<SocketAddr>) -> Result<Explanation, InvalidRoute> {
+        Ok(explain(&self.into_host()?, request, peer).await)
+    }
+
     fn into_host(self) -> Result<Host, InvalidRoute> {
         let mut router = Router::new();
         for (path, mut route) in self.routes {
@@ -367,7 +381,7 @@ impl App {
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
         let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.phase);
-        let host = Host::new(router, self.gates, self.settings, life);
+        let host = Host::new(router, self.request_gates, self.upgrade_gates, self.settings, life);
         #[cfg(feature = "http")]
         let host = host.with_fallback(self.fallback);
         Ok(host)

@@ -22,7 +22,10 @@ pub(crate) const STOPS: &str = "the server stops";
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) router: Router<Arc<Route>>,
-    pub(crate) gates: Gates,
+    /// Those that are asked about every request.
+    pub(crate) request_gates: Gates,
+    /// Those that are asked about upgrades only, behind them.
+    pub(crate) upgrade_gates: Gates,
     #[cfg(feature = "http")]
     pub(crate) fallback: Option<crate::fallback::Fallback>,
     pub(crate) settings: Settings,
@@ -36,12 +39,19 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(router: Router<Arc<Route>>, gates: Gates, settings: Settings, life: Life) -> Self {
+    pub(crate) fn new(
+        router: Router<Arc<Route>>,
+        request_gates: Gates,
+        upgrade_gates: Gates,
+        settings: Settings,
+        life: Life,
+    ) -> Self {
         let farewells = Places::new();
         farewells.set_total(Some(MAX_FAREWELLS));
         Host {
             router,
-            gates,
+            request_gates,
+            upgrade_gates,
             #[cfg(feature = "http")]
             fallback: None,
             settings,

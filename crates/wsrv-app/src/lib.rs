@@ -71,7 +71,7 @@
 //! ```
 //!
 //! A gate that has to wait, for a database perhaps, is a type that implements [`Gate`](wsrv_http::Gate); its page has an
-//! example.
+//! example. What all of them would say of a request, [`Server::explain`] tells.
 //!
 //! # Hosts
 //!
@@ -186,6 +186,7 @@
 mod admission;
 mod app;
 mod drain;
+mod explain;
 #[cfg(feature = "http")]
 mod fallback;
 mod handshake;
@@ -208,6 +209,7 @@ mod transport;
 
 pub use app::{App, BindError};
 pub use drain::{Drain, Readiness};
+pub use explain::{Explanation, Outcome};
 pub use life::Stopped;
 pub use route::{IntoRoute, Route, Routed};
 pub use server::{Handle, Server};

@@ -1,10 +1,11 @@
 //! A server at work, and its orderly end.
 
 use crate::drain::{Drain, Readiness};
+use crate::explain::{Explanation, explain};
+use crate::handshake;
 use crate::host::Host;
 use crate::life::{Life, Stopped};
 use crate::transport::Security;
-use crate::{admission, handshake};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use tokio::task::JoinSet;
 use wsrv_core::{Connections, Listener, Reason};
-use wsrv_http::Explained;
 use wsrv_rfc6455::handshake::RequestHead;
 
 /// A server that listens and is about to serve.
@@ -65,20 +65,22 @@ impl Server {
         &self.serving.0.life.connections
     }
 
-    /// What each gate says of this request if it came from there, in the order in which they are asked. It is the gates
-    /// themselves that are asked, so one that counts will count. Routes, the rules of the handshake and what TLS would have
-    /// told are not among them.
+    /// What this request would meet if it came from there: what each gate says, the route, the answer. It is decided as
+    /// about every request, by the gates themselves, so one that counts will count. Rates and places of the opening
+    /// handshake, time, and what TLS or the PROXY protocol would have told are left out.
     ///
     /// ```
     /// # use wsrv_app::prelude::*;
     /// # async fn example(server: Server, request: wsrv_app::wsrv_rfc6455::handshake::RequestHead) {
-    /// for line in server.explain(request, "192.0.2.7:40000".parse().ok()).await {
+    /// let explanation = server.explain(request, "192.0.2.7:40000".parse().ok()).await;
+    /// for line in &explanation.gates {
     ///     println!("{line}");
     /// }
+    /// println!("{:?}", explanation.outcome);
     /// # }
     /// ```
-    pub async fn explain(&self, request: RequestHead, peer: Option<SocketAddr>) -> Vec<Explained> {
-        admission::explain(&self.serving.0, request, peer).await
+    pub async fn explain(&self, request: RequestHead, peer: Option<SocketAddr>) -> Explanation {
+        explain(&self.serving.0, request, peer).await
     }
 
     /// A handle that stops the server from elsewhere, and tells when it has stopped.

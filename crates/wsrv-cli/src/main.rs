@@ -1,7 +1,9 @@
 //! The program `wsrv`.
 #![forbid(unsafe_code)]
 
+mod check;
 mod demo;
+mod edge;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -20,6 +22,8 @@ struct Cli {
 enum Command {
     /// Serves a page on which one person sees the server at work: two chats, their frames, live figures.
     Demo(demo::Options),
+    /// Tells what a request to the demo with the same options would meet: gate by gate, and the answer.
+    Check(check::Options),
 }
 
 #[tokio::main]
@@ -32,13 +36,15 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let result = match cli.command {
-        Command::Demo(options) => demo::run(options).await,
+        Command::Demo(options) => demo::run(options).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(options) => check::run(options).await,
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("wsrv: {error}");
-            ExitCode::FAILURE
+            // Not what a refused request ends with.
+            ExitCode::from(2)
         }
     }
 }

@@ -4,6 +4,7 @@ mod chat;
 mod figures;
 mod pages;
 
+use crate::edge::Edge;
 use chat::{Chat, Rooms};
 use clap::Args;
 use figures::{Figures, FiguresFeed};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wsrv_app::BindError;
 use wsrv_app::prelude::*;
+use wsrv_app::wsrv_http::Stage;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -25,35 +27,54 @@ pub(crate) struct Options {
     /// Over how many seconds to spread the closing of the connections.
     #[arg(long, value_name = "S", default_value_t = 0)]
     drain_window: u64,
+    #[command(flatten)]
+    edge: Edge,
+}
+
+/// The app that is served with these gates in front.
+pub(crate) fn app(edge: &Edge) -> Result<App, Box<dyn std::error::Error>> {
+    let app = edge.guard(App::new())?.gate(LocalHost);
+    let readiness = app.readiness();
+    let figures = Arc::new(Figures::new(app.connections().clone()));
+    let rooms = Arc::new(Rooms::new(figures.clone()));
+    let chat = Route::new(Chat::new(rooms.clone()))
+        .message_limits(MessageLimits::default().with_max_message(16 * 1024))
+        .gate(KnownRoom(rooms.clone()));
+    Ok(app.route("/chat/{room}", chat).route("/stats", FiguresFeed(figures)).http(pages::Pages::new(rooms, readiness)))
+}
+
+/// Keeps out the pages of sites that have a name of their own point here.
+struct LocalHost;
+
+impl Gate for LocalHost {
+    async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
+        match opening.request().host().is_some_and(is_local) {
+            true => Ok(()),
+            false => Err(Rejection::forbidden("the demo is only reached by address or as localhost").because("host")),
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Origin
+    }
+}
+
+struct KnownRoom(Arc<Rooms>);
+
+impl Gate for KnownRoom {
+    async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
+        let room = opening.extensions().get::<Params>().and_then(|params| params.get("room"));
+        match room.and_then(|room| self.0.get(room)) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::new(StatusCode::NOT_FOUND, "no such room").because("room")),
+        }
+    }
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let drain =
         Drain::new().wait(Duration::from_secs(options.drain_wait)).window(Duration::from_secs(options.drain_window));
-    let app = App::new().drain(drain);
-    let readiness = app.readiness();
-    let figures = Arc::new(Figures::new(app.connections().clone()));
-    let rooms = Arc::new(Rooms::new(figures.clone()));
-    let known_rooms = rooms.clone();
-    let chat = Route::new(Chat::new(rooms.clone()))
-        .message_limits(MessageLimits::default().with_max_message(16 * 1024))
-        .gate(move |opening: &mut Opening| {
-            let room = opening.extensions().get::<Params>().and_then(|params| params.get("room"));
-            room.and_then(|room| known_rooms.get(room))
-                .map(|_| ())
-                .ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND, "no such room"))
-        });
-    let app = app
-        // Programs that are no browser send no origin and are welcome; other sites' pages are not, also not those of
-        // a site that has its own name point here.
-        .gate(|opening: &mut Opening| match opening.request().host().is_some_and(is_local) {
-            true => Ok(()),
-            false => Err(Rejection::forbidden("the demo is only reached by address or as localhost")),
-        })
-        .gate(AllowedOrigins::same_origin().allow_missing(true))
-        .route("/chat/{room}", chat)
-        .route("/stats", FiguresFeed(figures))
-        .http(pages::Pages::new(rooms, readiness));
+    let app = app(&options.edge)?.drain(drain);
     // Sockets that the process was started with are what a restart without refusals needs.
     let server = match Listener::from_env()?.pop() {
         Some(given) => app.listen(given)?,

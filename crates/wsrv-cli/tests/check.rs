@@ -1,0 +1,174 @@
+//! `wsrv check`, run as a program, beside the demo whose answers it foretells.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What `wsrv check` prints, each row as its title and its text, and its exit status.
+fn check(args: &[&str]) -> (Vec<(String, String)>, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wsrv")).arg("check").args(args).output().unwrap();
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let rows = rows.lines().map(|line| (line[..12].trim().to_owned(), line[13..].to_owned())).collect();
+    (rows, output.status.code().unwrap())
+}
+
+fn row<'a>(rows: &'a [(String, String)], title: &str) -> Option<&'a str> {
+    rows.iter().find(|(known, _)| known == title).map(|(_, text)| &**text)
+}
+
+#[test]
+fn a_request_that_is_let_in_is_told_with_its_gates_its_client_and_its_route() {
+    let edge = ["--trusted-proxy", "10.0.0.0/8", "--allow", "203.0.113.0/24", "--allow-origin", "https://*.example"];
+    let request = ["--from", "10.0.0.1", "--header", "X-Forwarded-For: 6.6.6.6, 203.0.113.9"];
+    let (rows, status) = check(&[&edge[..], &request, &["--header", "Origin: https://a.example"]].concat());
+    let rows: Vec<_> = rows.iter().map(|(title, text)| (&**title, &**text)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("request", "a WebSocket at /chat/lobby"),
+            ("from", "10.0.0.1"),
+            ("gate", "proxy        TrustedProxies passes"),
+            ("gate", "address      Addresses passes"),
+            ("gate", "origin       AllowedOrigins passes"),
+            ("gate", "origin       LocalHost passes"),
+            ("gate", "application  KnownRoom passes"),
+            ("client", "203.0.113.9"),
+            ("route", "/chat/{room}  room=lobby"),
+            ("subprotocol", "none"),
+            ("let in", "101 Switching Protocols"),
+        ]
+    );
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn a_refusal_is_told_with_its_rule_and_its_note() {
+    for (args, gate, rule, note, refused) in [
+        (
+            &["--block", "203.0.113.0/24", "--from", "203.0.113.9"][..],
+            Some("address      Addresses refuses"),
+            "address",
+            Some("203.0.113.9 is on the block list"),
+            "403 Forbidden: this address may not connect",
+        ),
+        (
+            &["--header", "Origin: https://evil.example", "ws://127.0.0.1:8080/chat/lobby"],
+            Some("origin       AllowedOrigins refuses"),
+            "origin",
+            Some(r#"origin "https://evil.example" is on no list, nor that of this server at "127.0.0.1:8080""#),
+            "403 Forbidden: this origin may not connect",
+        ),
+        (
+            &["--trusted-proxy", "127.0.0.1", "--header", &"X-Forwarded-For: 1.2.3.4,".repeat(65)],
+            Some("proxy        TrustedProxies refuses"),
+            "proxy",
+            None,
+            "400 Bad Request: ",
+        ),
+        (&["/chat/attic"], Some("application  KnownRoom refuses"), "room", None, "404 Not Found: no such room"),
+        (&["/nowhere"], None, "route", None, "404 Not Found: no such route"),
+        (&["--header", "Sec-WebSocket-Key:"], None, "handshake", None, "400 Bad Request: "),
+        (&["--header", &format!("X: {}", "x".repeat(20_000))], None, "handshake", None, "431 "),
+    ] {
+        let (rows, status) = check(args);
+        let refuses = rows.iter().find(|(title, text)| title == "gate" && text.ends_with(" refuses"));
+        assert_eq!(refuses.map(|(_, text)| &**text), gate, "{args:?}");
+        assert_eq!((row(&rows, "rule"), row(&rows, "note")), (Some(rule), note), "{args:?}");
+        let last = rows.last().unwrap();
+        assert!(last.0 == "refused" && last.1.starts_with(refused), "{args:?}: {last:?}");
+        assert_eq!(status, 1, "{args:?}");
+    }
+}
+
+#[test]
+fn pages_meet_fewer_gates() {
+    let (rows, status) = check(&["--header", "Origin: https://evil.example", "http://localhost/"]);
+    assert_eq!((row(&rows, "gate"), row(&rows, "let in")), (None, Some("to the pages, which answer")));
+    assert_eq!(status, 0);
+    let (rows, status) = check(&["--block", "127.0.0.1", "http://localhost/"]);
+    assert_eq!((row(&rows, "gate"), status), (Some("address      Addresses refuses"), 1));
+}
+
+#[test]
+fn what_cannot_be_understood_ends_with_2_and_without_an_answer() {
+    for args in [
+        &["--block", "203.0.113.0/33"][..],
+        &["--allow-origin", "https://a.example/path"],
+        &["--from", "somewhere"],
+        &["--header", "no colon"],
+        &["--header", "X: a\r\nY: b"],
+        &["wss://localhost/chat/lobby"],
+        &["chat/lobby"],
+        &["/a b"],
+    ] {
+        assert_eq!(check(args), (vec![], 2), "{args:?}");
+    }
+}
+
+struct Demo {
+    child: Child,
+    addr: String,
+}
+
+impl Demo {
+    fn start(edge: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wsrv"))
+            .args(["demo", "--listen", "127.0.0.1:0"])
+            .args(edge)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let ready = lines.map(|line| line.strip_prefix("ready http://").map(str::to_owned)).find_map(|addr| addr);
+        Demo { child, addr: ready.unwrap().trim_end_matches('/').to_owned() }
+    }
+
+    /// The status that this request is answered with.
+    fn ask(&self, path: &str, headers: &[&str]) -> u16 {
+        let mut stream = TcpStream::connect(&self.addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        std::str::from_utf8(&status[9..]).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_demo_answers_as_check_has_told() {
+    let edge = ["--trusted-proxy", "127.0.0.1", "--block", "203.0.113.0/24", "--allow-origin", "https://app.example"];
+    let demo = Demo::start(&edge);
+    let mut seen = Vec::new();
+    for (path, headers) in [
+        ("/chat/lobby", &[][..]),
+        ("/stats", &["Origin: https://app.example"]),
+        ("/stats", &["Origin: https://evil.example"]),
+        ("/stats", &["X-Forwarded-For: 203.0.113.9"]),
+        ("/stats", &["X-Forwarded-For: 203.0.113.9, 192.0.2.7"]),
+        ("/chat/attic", &[]),
+        ("/nowhere", &[]),
+        ("/stats", &["Content-Length: 1"]),
+    ] {
+        let answered = demo.ask(path, headers);
+        let headers: Vec<_> = headers.iter().flat_map(|header| ["--header", header]).collect();
+        let (rows, status) = check(&[&edge[..], &headers, &[path]].concat());
+        let told = row(&rows, "let in").or(row(&rows, "refused")).unwrap();
+        assert!(told.starts_with(&answered.to_string()), "{path} {headers:?}: {answered}, but {told}");
+        assert_eq!(status == 0, answered == 101);
+        seen.push(answered);
+    }
+    assert_eq!(seen, [101, 101, 403, 403, 101, 404, 404, 400]);
+}
