@@ -9,9 +9,8 @@ use std::sync::Arc;
 /// Gates one behind the other, in the order of their [stages](Stage). Clones share them.
 ///
 /// As a [`Gate`] it asks about an upgrade all of them, about another request only those whose stage is for every
-/// request. A server that finds out in between which route a request belongs to asks
-/// [`admit_request`](Gates::admit_request) and later [`admit_upgrade`](Gates::admit_upgrade); the two together ask
-/// each gate once.
+/// request. A server that finds out in between which route a request belongs to keeps those that are
+/// [for every request](Stage::is_for_every_request) and those for upgrades apart.
 #[derive(Clone, Default)]
 pub struct Gates(Vec<Entry>);
 
@@ -61,24 +60,6 @@ impl Gates {
         self.0.insert(at, Entry { name: name.into(), stage, gate: Arc::new(gate) });
     }
 
-    /// Asks those gates that are for every request.
-    ///
-    /// # Errors
-    ///
-    /// The refusal of the first that refuses; those behind it are not asked.
-    pub async fn admit_request(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        ask(self.0.iter().filter(|entry| entry.stage.is_for_every_request()), opening).await
-    }
-
-    /// Asks those gates that are for upgrades only.
-    ///
-    /// # Errors
-    ///
-    /// The refusal of the first that refuses; those behind it are not asked.
-    pub async fn admit_upgrade(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        ask(self.0.iter().filter(|entry| !entry.stage.is_for_every_request()), opening).await
-    }
-
     /// Asks the gates as [`admit`](Gate::admit) does, and tells what each has said, in their order.
     ///
     /// The gates do not know that it is only a question: one that counts or writes something down does so.
@@ -105,20 +86,16 @@ impl Gate for Gates {
     /// Asks the gates in their order, up to the first that refuses.
     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
         let is_upgrade = wants_connection(opening.request());
-        ask(self.0.iter().filter(|entry| entry.is_for(is_upgrade)), opening).await
+        for entry in self.0.iter().filter(|entry| entry.is_for(is_upgrade)) {
+            entry.gate.admit_boxed(opening).await?;
+        }
+        Ok(())
     }
 
     /// That of its first gate, so that it is asked whenever one of them wants to be.
     fn stage(&self) -> Stage {
         self.0.first().map_or(Stage::default(), |first| first.stage)
     }
-}
-
-async fn ask(gates: impl Iterator<Item = &Entry> + Send, opening: &mut Opening) -> Result<(), Rejection> {
-    for entry in gates {
-        entry.gate.admit_boxed(opening).await?;
-    }
-    Ok(())
 }
 
 impl Entry {
@@ -228,15 +205,6 @@ mod tests {
         let mut page = plain("");
         gates().admit(&mut page).await.unwrap();
         assert_eq!(visits(&page), EVERY);
-    }
-
-    #[tokio::test]
-    async fn both_halves_together_ask_each_gate_once() {
-        let mut upgrade = opening("");
-        gates().admit_request(&mut upgrade).await.unwrap();
-        assert_eq!(visits(&upgrade), EVERY);
-        gates().admit_upgrade(&mut upgrade).await.unwrap();
-        assert_eq!(visits(&upgrade), [&EVERY[..], &UPGRADE].concat());
     }
 
     /// What a server could have, in a confused order.
