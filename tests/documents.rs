@@ -16,20 +16,29 @@ fn sources(folder: &Path, all: &mut String) {
     }
 }
 
-#[test]
-fn every_test_that_the_architecture_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let document = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
-    let limits = document.split("\n## Limits\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
-    let names: Vec<&str> = limits
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .filter_map(|line| line.trim_end_matches('|').rsplit('|').next())
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .collect();
-    assert!(names.len() >= 12, "{names:?}");
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// The last cells of all tables, without their heads.
+fn last_cells(document: &str) -> Vec<&str> {
+    let lines: Vec<&str> = document.lines().collect();
+    let rows = lines.split(|line| !line.starts_with('|')).flat_map(|table| table.iter().skip(2));
+    rows.filter_map(|row| row.trim_end().trim_end_matches('|').rsplit('|').next()).map(str::trim).collect()
+}
+
+/// What stands between backticks.
+fn names(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+fn check_tests<'a>(names: impl Iterator<Item = &'a str>) {
     let mut all = String::new();
-    sources(root, &mut all);
+    sources(root(), &mut all);
     let lines: Vec<&str> = all.lines().map(str::trim).collect();
     let is_test = |name: &str| {
         let function = format!("fn {name}()");
@@ -39,5 +48,40 @@ fn every_test_that_the_architecture_names_exists() {
     };
     for name in names {
         assert!(is_test(name), "there is no test {name}");
+    }
+}
+
+#[test]
+fn every_test_that_the_architecture_names_exists() {
+    let document = read("ARCHITECTURE.md");
+    let limits = document.split("\n## Limits\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let cells = last_cells(limits);
+    assert!(cells.len() >= 12, "{cells:?}");
+    check_tests(cells.into_iter().flat_map(names));
+}
+
+#[test]
+fn every_threat_has_a_test_or_is_said_to_have_none() {
+    let document = read("docs/threats.md");
+    let cells = last_cells(&document);
+    assert!(cells.len() >= 40, "{cells:?}");
+    for cell in &cells {
+        assert!(names(cell).next().is_some() != (*cell == "not built yet"), "{cell:?} is neither");
+    }
+    check_tests(cells.into_iter().flat_map(names));
+}
+
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    let crates: Vec<_> = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(crates.len() >= 5, "{crates:?}");
+    for folder in crates {
+        let files = ["src/lib.rs", "src/main.rs"].map(|file| folder.join(file));
+        let mut roots = files.iter().filter(|file| file.exists()).peekable();
+        assert!(roots.peek().is_some(), "{folder:?}");
+        for file in roots {
+            let forbids = fs::read_to_string(file).unwrap().lines().any(|line| line == "#![forbid(unsafe_code)]");
+            assert!(forbids, "{file:?}");
+        }
     }
 }
