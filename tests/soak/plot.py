@@ -26,20 +26,23 @@ def main(source, target):
     for before, sample in zip([{"seconds": 0, "cpu_seconds": 0}, *samples], samples):
         passed = sample["seconds"] - before["seconds"]
         sample["cpu"] = 100 * (sample["cpu_seconds"] - before["cpu_seconds"]) / passed
+    def columns(*names):
+        return {name: lambda sample, name=name: sample[name] for name in names}
+
+    for sample in samples:
+        sample["MiB"] = sample["rss_kib"] / 1024
+        sample["p50"], sample["p99"] = sample["p50_us"] / 1000, sample["p99_us"] / 1000
     panels = [
-        ("Memory of the server", "MiB", {"resident": lambda sample: sample["rss_kib"] / 1024}),
-        ("What it holds", "", {name: lambda sample, name=name: sample[name] for name in ("connections", "descriptors")}),
-        ("CPU time of the server", "% of a core", {"CPU": lambda sample: sample["cpu"]}),
-        (
-            "Round trips of honest peers",
-            "ms",
-            {name: lambda sample, name=name: sample[f"{name}_us"] / 1000 for name in ("p50", "p99")},
-        ),
+        ("Memory of the server, MiB", columns("MiB")),
+        ("Connections of the server, and its descriptors", columns("connections", "descriptors")),
+        ("CPU time of the server, % of a core", columns("cpu")),
+        ("Load of the whole machine, which others use too", columns("load")),
+        ("Round trips of honest peers, ms", columns("p50", "p99")),
     ]
     drawn = []
-    for place, (title, unit, series) in enumerate(panels):
+    for place, (title, series) in enumerate(panels):
         series = {name: medians(samples, value) for name, value in series.items()}
-        svg = plot.lines(title, "minutes", unit, series)
+        svg = plot.lines(title, "minutes", "", series, log_y="ms" in title)
         # One plot below the other.
         drawn.append(re.sub("^<svg ", f'<svg y="{place * plot.HEIGHT}" ', svg))
     width, height = plot.WIDTH, plot.HEIGHT * len(panels)

@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) rss: u64,
     /// All CPU time so far.
     pub(crate) cpu: Duration,
+    /// How many processes on the whole machine want a core, in the last minute.
+    pub(crate) load: f64,
 }
 
 impl Process {
@@ -71,7 +73,8 @@ impl Process {
         let ticks = ticks(14)? + ticks(15)?;
         let cpu = Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second() as u32;
         let descriptors = std::fs::read_dir(format!("{folder}/fd"))?.count();
-        Ok(Figures { opened, closed, connections, descriptors, rss, cpu })
+        let load = std::fs::read_to_string("/proc/loadavg")?.split(' ').next().ok_or("no load")?.parse()?;
+        Ok(Figures { opened, closed, connections, descriptors, rss, cpu, load })
     }
 }
 

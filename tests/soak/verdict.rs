@@ -5,8 +5,9 @@ use crate::process::Figures;
 use std::fmt;
 use std::time::Duration;
 
-/// What the server's memory may have grown from the first fifth of the time behind the warm-up to the last, in KiB. A
-/// leak of 10 bytes per message or 100 per connection would be several times that.
+/// What the server's memory may have grown from the first fifth of the time behind the warm-up to the last, in KiB. In
+/// ten minutes a leak of 10 bytes per echo or 50 per connection would be more. How many peers read slowly at a time makes
+/// a difference of one or two.
 const GROWTH: i64 = 4096;
 /// How many times its first value the 99th percentile of round trips may be in the end, and what is never too long: one
 /// that is measured in microseconds doubles when anything else runs on the machine.
@@ -24,7 +25,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) const COLUMNS: &str = "seconds,rss_kib,descriptors,connections,cpu_seconds,echoes,p50_us,p99_us";
+    pub(crate) const COLUMNS: &str = "seconds,rss_kib,descriptors,connections,cpu_seconds,load,echoes,p50_us,p99_us";
 
     pub(crate) fn new(at: Duration, figures: Figures, mut round_trips: Vec<Duration>) -> Self {
         round_trips.sort_unstable();
@@ -50,10 +51,10 @@ impl Sample {
 /// A line of comma-separated values.
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { rss, descriptors, connections, cpu, .. } = &self.figures;
+        let Figures { rss, descriptors, connections, cpu, load, .. } = &self.figures;
         let (at, cpu) = (self.at.as_secs_f64(), cpu.as_secs_f64());
         let (p50, p99) = (self.p50.as_micros(), self.p99.as_micros());
-        write!(f, "{at:.1},{rss},{descriptors},{connections},{cpu:.2},{},{p50},{p99}", self.round_trips)
+        write!(f, "{at:.1},{rss},{descriptors},{connections},{cpu:.2},{load},{},{p50},{p99}", self.round_trips)
     }
 }
 
