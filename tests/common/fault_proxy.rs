@@ -1,7 +1,6 @@
 //! A network that fails as it is told to: a TCP proxy on loopback, between a real client and a real server.
 
-// Shared by several test programs, each of which uses a part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(unreachable_pub)]
 
 use std::future::pending;
 use std::io;

@@ -12,11 +12,11 @@ import plot  # noqa: E402
 POINTS = 60
 
 
-def medians(samples, value):
-    """`value` over time, in minutes: of each group of samples the one in the middle."""
+def medians(samples, column):
+    """A column over time, in minutes: of each group of samples the value in the middle."""
     size = max(1, len(samples) // POINTS)
     groups = [samples[start : start + size] for start in range(0, len(samples), size)]
-    middle = [statistics.median(value(sample) for sample in group) for group in groups]
+    middle = [statistics.median(sample[column] for sample in group) for group in groups]
     return [(group[-1]["seconds"] / 60, value) for group, value in zip(groups, middle)]
 
 
@@ -25,24 +25,20 @@ def main(source, target):
         samples = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     for before, sample in zip([{"seconds": 0, "cpu_seconds": 0}, *samples], samples):
         passed = sample["seconds"] - before["seconds"]
-        sample["cpu"] = 100 * (sample["cpu_seconds"] - before["cpu_seconds"]) / passed
-    def columns(*names):
-        return {name: lambda sample, name=name: sample[name] for name in names}
-
-    for sample in samples:
-        sample["MiB"] = sample["rss_kib"] / 1024
+        sample["CPU"] = 100 * (sample["cpu_seconds"] - before["cpu_seconds"]) / passed
+        sample["resident"] = sample["rss_kib"] / 1024
         sample["p50"], sample["p99"] = sample["p50_us"] / 1000, sample["p99_us"] / 1000
     panels = [
-        ("Memory of the server, MiB", columns("MiB")),
-        ("Connections of the server, and its descriptors", columns("connections", "descriptors")),
-        ("CPU time of the server, % of a core", columns("cpu")),
-        ("Load of the whole machine, which others use too", columns("load")),
-        ("Round trips of honest peers, ms", columns("p50", "p99")),
+        ("Memory of the server, MiB", ["resident"]),
+        ("Connections of the server, and its descriptors", ["connections", "descriptors"]),
+        ("CPU time of the server, % of a core", ["CPU"]),
+        ("Load of the whole machine, which others use too", ["load"]),
+        ("Round trips of honest peers, ms", ["p50", "p99"]),
     ]
     drawn = []
-    for place, (title, series) in enumerate(panels):
-        series = {name: medians(samples, value) for name, value in series.items()}
-        svg = plot.lines(title, "minutes", "", series, log_y="ms" in title)
+    for place, (title, columns) in enumerate(panels):
+        series = {column: medians(samples, column) for column in columns}
+        svg = plot.lines(title, "minutes", "", series, log_y=title.endswith(" ms"))
         # One plot below the other.
         drawn.append(re.sub("^<svg ", f'<svg y="{place * plot.HEIGHT}" ', svg))
     width, height = plot.WIDTH, plot.HEIGHT * len(panels)
