@@ -63,7 +63,8 @@ fn every_test_that_the_architecture_names_exists() {
 #[test]
 fn every_threat_has_a_test_or_is_said_to_have_none() {
     let document = read("docs/threats.md");
-    let cells = last_cells(&document);
+    let threats = document.split("\n## The soak\n").next().unwrap();
+    let cells = last_cells(threats);
     assert!(cells.len() >= 40, "{cells:?}");
     for cell in &cells {
         assert!(names(cell).next().is_some() != (*cell == "not built yet"), "{cell:?} is neither");

@@ -32,7 +32,7 @@ def main(source, target):
         ("Memory of the server, MiB", ["resident"]),
         ("Connections of the server, and its descriptors", ["connections", "descriptors"]),
         ("CPU time of the server, % of a core", ["CPU"]),
-        ("Load of the whole machine, which others use too", ["load"]),
+        ("Load of the whole machine", ["load"]),
         ("Round trips of honest peers, ms", ["p50", "p99"]),
     ]
     drawn = []
