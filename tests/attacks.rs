@@ -211,6 +211,7 @@ async fn flood(addr: SocketAddr, kind: &str) {
             "connections that are reset" => (upgrade("/", "").into_bytes(), vec![]),
             "pings" => (upgrade("/", "").into_bytes(), frame(PING, &[b'?'; 125]).repeat(100)),
             "tiny messages" => (upgrade("/", "").into_bytes(), frame(TEXT, b"x").repeat(1000)),
+            "messages whose echoes are read" => (upgrade("/", "").into_bytes(), frame(TEXT, b"x").repeat(1000)),
             "large messages" => (upgrade("/", "").into_bytes(), frame(BINARY, &[0; 60_000])),
             "empty fragments" => {
                 ([upgrade("/", "").into_bytes(), frame(0x01, b"")].concat(), frame(0x00, b"").repeat(1000))
@@ -228,20 +229,27 @@ async fn flood(addr: SocketAddr, kind: &str) {
             let _ = stream.set_zero_linger();
             continue;
         }
-        // Nobody reads what comes back.
-        while stream.write_all(&again).await.is_ok() {}
+        let (mut reads, mut writes) = stream.split();
+        let write = async { while writes.write_all(&again).await.is_ok() {} };
+        if kind == "messages whose echoes are read" {
+            tokio::join!(write, async { tokio::io::copy(&mut reads, &mut tokio::io::sink()).await.ok() });
+        } else {
+            write.await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_healthy_peer_stays_quick_in_every_flood() {
-    let server = serve(app()).await;
+    // It has one thread for all of them.
+    let server = Alone::serve(app());
     for kind in [
         "heads without end",
         "refused requests",
         "connections that are reset",
         "pings",
         "tiny messages",
+        "messages whose echoes are read",
         "large messages",
         "empty fragments",
         "text byte by byte",
