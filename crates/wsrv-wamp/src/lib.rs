@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod curie;
+mod dialect;
+mod json;
+mod limits;
+pub mod message;
+pub mod uris;
+
+pub use serde_json::value::RawValue;
+
+pub use curie::{CurieJoin, PrefixError, Prefixes};
+pub use dialect::{Dialect, Malformed, Recipients};
+pub use limits::MessageLimits;
+pub use message::{
+    Arguments, ArgumentsError, ClientMessage, ErrorKind, Exclude, MessageError, MessageType, ServerMessage,
+};
