@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod client;
 mod curie;
 mod dialect;
 mod json;
@@ -10,6 +11,7 @@ pub mod uris;
 
 pub use serde_json::value::RawValue;
 
+pub use client::{CallId, ClientError, ClientEvent, ClientSession};
 pub use curie::{CurieJoin, PrefixError, Prefixes};
 pub use dialect::{Dialect, Malformed, Recipients};
 pub use limits::MessageLimits;
