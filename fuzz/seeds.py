@@ -415,7 +415,26 @@ def proxy_header():
         add(f"binary-{at}", data + b"GET")
 
 
+def wamp_message():
+    def add(name, *lines):
+        seed("wamp_message", name, "\n".join(lines).encode())
+
+    for at, line in enumerate((
+        '[0,"v59mbCGDXZ7WTyxB",1,"wsrv"]', '[0,"s"]', '[0,"s",2]', '[0,"s",1.0,""]', '[1,"p","http://a/#"]', '[1,"http","u"]', '[1,"","u"]', '[1,"a:","u"]', '[1,"p"]',
+        '[2,"id","http://a/#f"]', '[2,"","f",null,[1, 2],{"b":1.50,"a":1e400}]', '[2,"id","f",[[[[]]]]]', '[2,"id","f",[3,4]]', '[2,"id","f",7,"x"]', '[2,"id",5]', '[2,"id"]', '[2,["id"],"f"]',
+        '[3,"1",null]', '[3,"1",{"a":[]}]', '[4,"1","err:generic",""]', '[4,"1","u","d",[1]]', '[4,"1","u","d",null]', '[4,"1","u"]', '[5,"t"]', '[5,["t"]]', '[6,"a:t"]', '[6]',
+        '[7,"t",{ }]', '[7,"t",0,null]', '[7,"t",0,true]', '[7,"t",0,"yes"]', '[7,"t",0,[],[]]', '[7,"t",0,["me"],["me","you"]]', '[7,"t",0,null,["a","a","a"]]', '[7,"t",0,[1]]', '[7,"t",0,[],null]',
+        '[7,"t",0,[' + ",".join(f'"{at}"' for at in range(12)) + '],["3","me"]]', '[7,"t"]', '[8,"http://a/#t","\u20ac"]', '[8,"t"]', '[9,"t"]', '["5","t"]', '[5.5,"t"]', '[-0,"t"]', '[05,"t"]', "[]", "{}",
+        '{"0":5}', "null", "", " [ 5 , \"t\" ]\r", '[5,"t"]]', '[5,"t",]', '[5,"\\ud800"]', '[5,"\\ud83d\\ude00"]', '[7,"\\u0000\\b\\f\\/",{"\\u0061":"[[["}]', '[7,"t",{"a":[[[[]]]],"a":0}]',
+        '[7,"t",' + "[" * 63 + "]" * 63 + "]", '[7,"t",' + "[" * 64 + "]" * 64 + "]", '[7,"t",' + "[" * 300, '[99999999999999999999,"t"]', '[5,"' + "u" * 1025 + '"]', '[2,"' + "i" * 257 + '","f"]',
+    )):
+        add(f"line-{at}", line)
+    add("prefixes", '[1,"a","http://a/calc"]', '[1,"b","http://a/calc#"]', '[1,"c","http://a/"]', '[1,"d","u"]', '[2,"id","a:add",1]', '[2,"id","b:add",1]', '[5,"c:#t"]', '[5,"a://x"]', '[5,":x"]', '[6,"b:x:y"]')
+    add("prefix-again", '[1,"a","http://a/#"]', '[5,"a:t"]', '[1,"a",""]', '[7,"a:b:c",0]', '[5,"http://a/#t"]')
+    add("session", '[0,"s",1,""]', '[8,"t",0]', '[3,"2",0]', '[3,"1",0]', '[3,"1",0]', '[0,"s",1,""]')
+
+
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header):
+for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message):
     target()

@@ -63,3 +63,8 @@ fn ways_of_the_corpus_never_lead_to_another_client() {
 fn proxy_headers_of_the_corpus_are_the_same_in_all_reads() {
     replay(targets::proxy_header, "proxy_header");
 }
+
+#[test]
+fn wamp_messages_of_the_corpus_are_those_that_the_rules_allow() {
+    replay(targets::wamp_message, "wamp_message");
+}

@@ -197,3 +197,122 @@ impl Prefixes {
         self.known.iter().map(|(name, uri)| (&**name, &**uri))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefixes(join: CurieJoin) -> Prefixes {
+        let mut prefixes = Prefixes::new().with_join(join);
+        for (name, uri) in [("bare", "http://a/calc"), ("hash", "http://a/calc#"), ("path", "http://a/"), ("none", "")]
+        {
+            prefixes.set(name, uri).unwrap();
+        }
+        prefixes
+    }
+
+    #[test]
+    fn each_join_has_its_own_way() {
+        for (curie, concatenated, hashed, tolerant) in [
+            ("bare:add", "http://a/calcadd", "http://a/calc#add", "http://a/calc#add"),
+            ("bare:#add", "http://a/calc#add", "http://a/calc##add", "http://a/calc#add"),
+            ("bare:", "http://a/calc", "http://a/calc#", "http://a/calc#"),
+            ("hash:add", "http://a/calc#add", "http://a/calc##add", "http://a/calc#add"),
+            ("path:add", "http://a/add", "http://a/#add", "http://a/add"),
+            ("hash:a:b", "http://a/calc#a:b", "http://a/calc##a:b", "http://a/calc#a:b"),
+            ("none:hash:x", "hash:x", "#hash:x", "#hash:x"),
+        ] {
+            assert_eq!(prefixes(CurieJoin::Concatenate).resolve(curie), concatenated, "{curie}");
+            assert_eq!(prefixes(CurieJoin::Hash).resolve(curie), hashed, "{curie}");
+            assert_eq!(prefixes(CurieJoin::Tolerant).resolve(curie), tolerant, "{curie}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_curie_passes_unchanged() {
+        for join in [CurieJoin::Concatenate, CurieJoin::Hash, CurieJoin::Tolerant] {
+            for text in [
+                "",
+                ":",
+                ":add",
+                "bare",
+                "unknown:add",
+                "Bare:add",
+                " bare:add",
+                "http://a/calc#add",
+                "bare://a/x",
+                "hash://",
+                "acme/channel",
+                "x:bare:add",
+            ] {
+                assert!(matches!(prefixes(join).resolve(text), Cow::Borrowed(same) if same == text), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_uri_replaces_the_earlier_one() {
+        let mut prefixes = prefixes(CurieJoin::Concatenate);
+        prefixes.set("bare", "urn:").unwrap();
+        assert_eq!(prefixes.resolve("bare:x"), "urn:x");
+        assert_eq!(prefixes.len(), 4);
+        assert_eq!(prefixes.iter().next(), Some(("bare", "urn:")));
+    }
+
+    #[test]
+    fn bad_prefixes_are_refused_and_change_nothing() {
+        let mut prefixes = Prefixes::new().with_max_len(2).with_max_name(5).with_max_uri(3);
+        assert!(prefixes.is_empty());
+        for (name, uri, error) in [
+            ("", "u", PrefixError::Empty),
+            (":", "u", PrefixError::Colon),
+            ("a:", "u", PrefixError::Colon),
+            ("http", "u", PrefixError::Scheme),
+            ("HTTPS", "u", PrefixError::Scheme),
+            ("ws", "u", PrefixError::Scheme),
+            ("wss", "u", PrefixError::Scheme),
+            ("123456", "u", PrefixError::NameTooLong { max: 5 }),
+            ("12€45", "u", PrefixError::NameTooLong { max: 5 }),
+            ("a", "1234", PrefixError::UriTooLong { max: 3 }),
+        ] {
+            assert_eq!(prefixes.set(name, uri), Err(error), "{name}");
+        }
+        assert!(prefixes.is_empty());
+        prefixes.set("12345", "123").unwrap();
+        prefixes.set("b", "").unwrap();
+        assert_eq!(prefixes.set("c", "u"), Err(PrefixError::TooMany { max: 2 }));
+        prefixes.set("b", "new").unwrap();
+        assert_eq!(prefixes.iter().collect::<Vec<_>>(), [("12345", "123"), ("b", "new")]);
+    }
+
+    #[test]
+    fn there_is_room_for_a_hundred_by_default() {
+        let mut prefixes = Prefixes::new();
+        for at in 0..100 {
+            prefixes.set(&format!("{at:064}"), &"u".repeat(1024)).unwrap();
+        }
+        assert_eq!(prefixes.set("one", "more"), Err(PrefixError::TooMany { max: 100 }));
+        assert_eq!(prefixes.set(&"n".repeat(65), ""), Err(PrefixError::NameTooLong { max: 64 }));
+        assert_eq!(prefixes.set("0", &"u".repeat(1025)), Err(PrefixError::UriTooLong { max: 1024 }));
+    }
+
+    #[test]
+    fn uris_shrink_by_the_longest_prefix_to_what_resolves_again() {
+        for (uri, concatenated, hashed, tolerant) in [
+            ("http://a/calc#add", "hash:add", "bare:add", "hash:add"),
+            ("http://a/calc", "bare:", "http://a/calc", "path:calc"),
+            ("http://a/x", "path:x", "http://a/x", "path:x"),
+            ("http://a/#x", "path:#x", "path:x", "path:#x"),
+            ("http://a///x", "none:http://a///x", "http://a///x", "http://a///x"),
+            ("#y", "none:#y", "none:y", "none:#y"),
+        ] {
+            for (join, short) in
+                [(CurieJoin::Concatenate, concatenated), (CurieJoin::Hash, hashed), (CurieJoin::Tolerant, tolerant)]
+            {
+                let prefixes = prefixes(join);
+                assert_eq!(prefixes.shrink(uri), short, "{uri} {join:?}");
+                assert_eq!(prefixes.resolve(short), uri, "{short} {join:?}");
+            }
+        }
+    }
+}

@@ -185,3 +185,62 @@ impl<'a> Ids<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who of `me`, `you` and `she` receives an event of `me`.
+    fn receives(exclude: &Exclude<'_>, eligible: Option<&[Cow<'_, str>]>, dialect: Dialect) -> String {
+        let recipients = Recipients::new(exclude, eligible, Some("me"), &dialect);
+        let included: Vec<&str> = ["me", "you", "she"].into_iter().filter(|id| recipients.includes(id)).collect();
+        assert_eq!(recipients.is_everybody(), included.len() == 3, "{exclude:?} {eligible:?}");
+        included.join(" ")
+    }
+
+    #[test]
+    fn the_truth_table_holds() {
+        let list = |ids: &[&'static str]| ids.iter().map(|id| Cow::Borrowed(*id)).collect::<Vec<_>>();
+        let sessions = |ids: &[&'static str]| Exclude::Sessions(list(ids));
+        for (exclude, eligible, autobahn, ratchet) in [
+            (Exclude::Default, None, "you she", "me you she"),
+            (Exclude::Me(true), None, "you she", "you she"),
+            (Exclude::Me(false), None, "me you she", "me you she"),
+            (sessions(&[]), None, "me you she", "me you she"),
+            (sessions(&["you"]), None, "me she", "me she"),
+            (sessions(&["you", "me"]), None, "she", "she"),
+            (Exclude::Default, Some(list(&["me", "you"])), "you", "me you"),
+            (Exclude::Me(true), Some(list(&["me", "you"])), "you", "you"),
+            (Exclude::Me(false), Some(list(&["me"])), "me", "me"),
+            (Exclude::Default, Some(list(&[])), "", "me you she"),
+            (Exclude::Me(true), Some(list(&[])), "", "you she"),
+            (sessions(&["you"]), Some(list(&["you", "she"])), "she", "she"),
+            (sessions(&["you"]), Some(list(&["you"])), "", ""),
+            (sessions(&["me", "you", "she"]), Some(list(&["unknown"])), "", ""),
+        ] {
+            let eligible = eligible.as_deref();
+            assert_eq!(receives(&exclude, eligible, Dialect::autobahn()), autobahn, "{exclude:?} {eligible:?}");
+            assert_eq!(receives(&exclude, eligible, Dialect::ratchet()), ratchet, "{exclude:?} {eligible:?}");
+        }
+    }
+
+    #[test]
+    fn events_of_the_server_exclude_no_publisher() {
+        for exclude in [Exclude::Default, Exclude::Me(true)] {
+            assert!(Recipients::new(&exclude, None, None, &Dialect::autobahn()).is_everybody());
+        }
+        assert!(Recipients::everybody().is_everybody() && Recipients::everybody().includes(""));
+    }
+
+    #[test]
+    fn each_part_of_a_dialect_can_be_chosen() {
+        let ratchet = Dialect::default()
+            .with_join(CurieJoin::Hash)
+            .with_exclude_publisher(false)
+            .with_unwrap_arguments(true)
+            .with_empty_eligible_is_everybody(true)
+            .with_truthy_exclude(true)
+            .with_malformed(Malformed::Close(1007));
+        assert_eq!(ratchet, Dialect::ratchet());
+    }
+}

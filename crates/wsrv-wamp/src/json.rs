@@ -90,6 +90,8 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
             b'\n' => out.push('n'),
             b'\r' => out.push('r'),
             b'\t' => out.push('t'),
+            0x08 => out.push('b'),
+            0x0c => out.push('f'),
             0..=0x1f => {
                 out.push_str(if byte < 0x10 { "u000" } else { "u001" });
                 out.push(char::from_digit(u32::from(byte & 0xf), 16).expect("four bits are one digit"));
@@ -139,7 +141,7 @@ mod tests {
         let mut out = String::new();
         push_string(&mut out, &all);
         assert_eq!(serde_json::from_str::<String>(&out).unwrap(), all);
-        for text in ["", "plain", "\"", "a\\b", "\u{1}\u{1f}", "€\n€"] {
+        for text in ["", "plain", "\"", "a\\b", "\u{1}\u{8}\u{b}\u{c}\u{1f}", "€\n€"] {
             let mut out = String::from("[");
             push_string(&mut out, text);
             assert_eq!(out, format!("[{}", serde_json::to_string(text).unwrap()));
