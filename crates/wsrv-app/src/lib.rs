@@ -221,6 +221,8 @@ pub use wsrv_http::RemoteAddr;
 pub use wsrv_core;
 pub use wsrv_http;
 pub use wsrv_rfc6455;
+#[cfg(feature = "wamp")]
+pub use wsrv_wamp;
 
 /// What a server usually needs.
 pub mod prelude {

@@ -38,6 +38,25 @@ impl Route {
         }
     }
 
+    /// A route to what a [`Wamp`](wsrv_wamp::Wamp) offers, or to another handler around which the layer is, with the
+    /// subprotocol `wamp`.
+    ///
+    /// ```
+    /// use wsrv_app::prelude::*;
+    /// use wsrv_app::wsrv_wamp::{Open, Wamp};
+    ///
+    /// let wamp = Wamp::new().topic("http://example.com/rooms/{room}", Open);
+    /// let app = App::new().route("/wamp", Route::wamp(wamp.build()?));
+    /// # let _ = app;
+    /// # Ok::<(), wsrv_app::wsrv_wamp::WampError>(())
+    /// ```
+    #[cfg(feature = "wamp")]
+    pub fn wamp<H: Handler<wsrv_wamp::WampConnection>>(layer: wsrv_wamp::WampLayer<H>) -> Self {
+        let subprotocols = Subprotocols::new([wsrv_wamp::uris::SUBPROTOCOL]).expect("its name is a token");
+        let needed = layer.is_subprotocol_needed();
+        Self::new(layer).subprotocols(if needed { subprotocols } else { subprotocols.optional() })
+    }
+
     /// Takes only requests for this host (a name or an address, without the port). Such a route wins over one for
     /// any host. Default: any.
     pub fn host(mut self, host: impl Into<String>) -> Self {

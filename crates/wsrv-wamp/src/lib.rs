@@ -7,6 +7,8 @@ mod dialect;
 mod json;
 mod limits;
 pub mod message;
+#[cfg(feature = "server")]
+mod server;
 pub mod uris;
 
 pub use serde_json::value::RawValue;
@@ -18,3 +20,6 @@ pub use limits::MessageLimits;
 pub use message::{
     Arguments, ArgumentsError, ClientMessage, ErrorKind, Exclude, MessageError, MessageType, ServerMessage,
 };
+
+#[cfg(feature = "server")]
+pub use server::*;

@@ -47,3 +47,9 @@ pub const AUTHREQ: &str = "http://api.wamp.ws/procedure#authreq";
 
 /// The procedure by which a client answers it.
 pub const AUTH: &str = "http://api.wamp.ws/procedure#auth";
+
+/// The call took longer than its procedure may. This server's own.
+pub const TIMEOUT: &str = "http://api.wamp.ws/error#timeout";
+
+/// Who calls may not. This server's own.
+pub const NOT_AUTHORIZED: &str = "http://api.wamp.ws/error#not-authorized";

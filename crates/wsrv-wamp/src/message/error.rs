@@ -88,6 +88,12 @@ impl MessageError {
         self.call_id.as_deref()
     }
 
+    /// A message that is no text.
+    #[cfg(feature = "server")]
+    pub(crate) const fn not_text() -> Self {
+        Self::new(ErrorKind::NotJson)
+    }
+
     pub(crate) const fn new(kind: ErrorKind) -> Self {
         Self { kind, element: None, call_id: None }
     }

@@ -1,12 +1,15 @@
-//! The server under test: echoes text and binary at `/`.
+//! The server under test: echoes text and binary at `/`, and speaks WAMP at `/wamp`.
 //!
 //! Prints a line `ready ws://ADDR/` as soon as it listens. SIGTERM and Ctrl-C drain it: everybody is closed with 1001,
 //! and the program ends with 0; a second signal cuts who is left.
+
+mod wamp;
 
 use clap::Parser;
 use std::future::IntoFuture;
 use std::time::Duration;
 use wsrv_app::prelude::*;
+use wsrv_app::wsrv_wamp::Dialect;
 
 #[derive(Parser)]
 struct Options {
@@ -71,6 +74,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_pong_timeout(options.keepalive_timeout);
     let mut app = App::new()
         .route("/", Route::new(Echo).message_limits(message_limits).limits(limits))
+        .route("/wamp", Route::wamp(wamp::profile(Dialect::autobahn()).build()?))
         .handshake_timeout(options.handshake_timeout);
     if !options.allow_origin.is_empty() {
         app = app.gate(AllowedOrigins::new(&options.allow_origin)?.allow_missing(true));

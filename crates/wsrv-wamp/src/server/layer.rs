@@ -1,0 +1,219 @@
+//! WAMP on a WebSocket: messages in, requests out.
+
+use super::request::{owned, owned_exclude};
+use super::{Call, CallArguments, CallError, Fault, Publication, Request, WampConnection};
+use crate::{ClientMessage, Dialect, Malformed, MessageError, MessageLimits, Prefixes, uris};
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use wsrv_core::{Closed, Connection, Error, Handler, Reason, Verdict};
+use wsrv_rfc6455::connection::WebSocketConnection;
+use wsrv_rfc6455::{CloseCode, Message};
+
+/// The layer that speaks WAMP version 1: a handler of WebSockets around a handler of [`WampConnection`]s, which gets
+/// [`Request`]s. [`Wamp`](super::Wamp) makes one around procedures and topics; a handler of one's own gets all there
+/// is, and answers each call itself.
+///
+/// The WELCOME goes out before the inner handler opens. Prefixes are kept here: requests have full URIs. Malformed
+/// messages are dealt with as the [dialect](Dialect::malformed) says, after a call with a readable id was answered;
+/// binary ones count among them.
+pub struct WampLayer<H> {
+    inner: H,
+    settings: Settings,
+}
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) identity: Arc<str>,
+    pub(crate) dialect: Dialect,
+    pub(crate) limits: MessageLimits,
+    pub(crate) max_prefixes: usize,
+    pub(crate) needs_subprotocol: bool,
+    pub(crate) faults: Faults,
+}
+
+/// Puts the application's words in place of ours.
+pub(crate) type Faults = Arc<dyn Fn(&Fault) -> Option<CallError> + Send + Sync>;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            identity: concat!("wsrv/", env!("CARGO_PKG_VERSION")).into(),
+            dialect: Dialect::default(),
+            limits: MessageLimits::default(),
+            max_prefixes: 100,
+            needs_subprotocol: true,
+            faults: Arc::new(|_| None),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn tell(&self, error: CallError) -> CallError {
+        error.fault().and_then(|fault| (self.faults)(fault)).unwrap_or(error)
+    }
+}
+
+impl<H: Handler<WampConnection>> WampLayer<H> {
+    /// The layer with the usual settings, around this handler.
+    pub fn new(inner: H) -> Self {
+        Self::with(inner, Settings::default())
+    }
+
+    pub(crate) fn with(inner: H, settings: Settings) -> Self {
+        WampLayer { inner, settings }
+    }
+
+    /// How the protocol's open questions are answered. Default [`Dialect::autobahn`].
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.settings.dialect = dialect;
+        self
+    }
+
+    /// The bounds of a message beyond its size.
+    pub fn limits(mut self, limits: MessageLimits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// What the server calls itself in the WELCOME. Default `wsrv/` and the version.
+    pub fn identity(mut self, identity: impl Into<Arc<str>>) -> Self {
+        self.settings.identity = identity.into();
+        self
+    }
+
+    /// Whether clients have to agree on the subprotocol `wamp`, which all that speak it offer; who has not is closed
+    /// (1002). Default `true`.
+    pub fn needs_subprotocol(mut self, needs: bool) -> Self {
+        self.settings.needs_subprotocol = needs;
+        self
+    }
+
+    /// The handler within.
+    pub fn inner(&self) -> &H {
+        &self.inner
+    }
+
+    /// Whether a client has to offer the [subprotocol](uris::SUBPROTOCOL): for the route that leads here.
+    pub fn is_subprotocol_needed(&self) -> bool {
+        self.settings.needs_subprotocol
+    }
+
+    async fn malformed(&self, conn: &WampConnection, error: MessageError) -> Result<(), Error> {
+        if let Some(id) = error.call_id() {
+            let fault = Fault::Malformed { why: error.to_string() };
+            conn.call_error(id, &self.settings.tell(fault.into())).await?;
+        }
+        match self.settings.dialect.malformed {
+            Malformed::Ignore => {
+                tracing::debug!(conn = %conn.id(), %error, "a malformed message was ignored");
+                Ok(())
+            }
+            Malformed::Close(code) => refuse(conn, code, error),
+        }
+    }
+}
+
+/// An error where there is a reason for this code; else a close with just this code.
+fn refuse(conn: &WampConnection, code: u16, error: MessageError) -> Result<(), Error> {
+    let reason = match code {
+        1002 => Reason::BadPeer,
+        1007 => Reason::BadData,
+        1008 => Reason::Policy,
+        _ => {
+            tracing::debug!(conn = %conn.id(), %error, "a malformed message");
+            return Ok(conn.close_with(CloseCode::from(code), "")?);
+        }
+    };
+    Err(Error::new(reason, error))
+}
+
+/// The upper connection, made once, and the state of the handler within.
+pub struct WampState<S> {
+    conn: WampConnection,
+    inner: S,
+}
+
+impl<H: Handler<WampConnection>> Handler<WebSocketConnection> for WampLayer<H> {
+    type State = WampState<H::State>;
+
+    async fn on_open(&self, lower: &WebSocketConnection) -> Result<Self::State, Error> {
+        if self.settings.needs_subprotocol && lower.subprotocol() != Some(uris::SUBPROTOCOL) {
+            return Err(Error::new(Reason::BadPeer, "the subprotocol wamp was not agreed on"));
+        }
+        let Settings { identity, dialect, max_prefixes, limits, .. } = &self.settings;
+        let prefixes = Prefixes::new().with_join(dialect.join).with_max_len(*max_prefixes).with_max_uri(limits.max_uri);
+        let conn = WampConnection::new(lower, identity.clone(), *dialect, prefixes);
+        conn.welcome().await?;
+        let inner = self.inner.on_open(&conn).await?;
+        Ok(WampState { conn, inner })
+    }
+
+    async fn on_message(
+        &self,
+        _: &WebSocketConnection,
+        state: &mut Self::State,
+        message: Message,
+    ) -> Result<(), Error> {
+        let WampState { conn, inner } = state;
+        let Settings { limits, dialect, .. } = &self.settings;
+        let Message::Text(text) = message else {
+            return self.malformed(conn, MessageError::not_text()).await;
+        };
+        // Nothing that is borrowed from the text is held over an await.
+        let request = match ClientMessage::parse_in(text.as_str(), limits, dialect) {
+            Ok(ClientMessage::Prefix { prefix, uri }) => {
+                return conn.register_prefix(&prefix, &uri).map_err(|error| Error::new(Reason::Policy, error));
+            }
+            Ok(ClientMessage::Call { id, procedure, arguments }) => Request::Call(Call {
+                id: id.into_owned(),
+                procedure: conn.resolve(&procedure).into_owned(),
+                arguments: match dialect.unwrap_arguments {
+                    true => CallArguments::unwrapped(&arguments),
+                    false => CallArguments::new(&text, &arguments),
+                },
+            }),
+            Ok(ClientMessage::Subscribe { topic }) => Request::Subscribe { topic: conn.resolve(&topic).into_owned() },
+            Ok(ClientMessage::Unsubscribe { topic }) => {
+                Request::Unsubscribe { topic: conn.resolve(&topic).into_owned() }
+            }
+            Ok(ClientMessage::Publish { topic, event, exclude, eligible }) => Request::Publish(Publication {
+                topic: conn.resolve(&topic).into_owned(),
+                event: event.to_owned(),
+                exclude: owned_exclude(exclude),
+                eligible: eligible.map(owned),
+            }),
+            Err(error) => return self.malformed(conn, error).await,
+        };
+        self.inner.on_message(conn, inner, request).await
+    }
+
+    async fn on_error(&self, _: &WebSocketConnection, state: &mut Self::State, error: Error) -> Verdict {
+        self.inner.on_error(&state.conn, &mut state.inner, error).await
+    }
+
+    async fn on_close(&self, _: &WebSocketConnection, state: Self::State, closed: Closed) {
+        self.inner.on_close(&state.conn, state.inner, closed).await;
+    }
+
+    fn poll_background(
+        &self,
+        _: &WebSocketConnection,
+        state: &mut Self::State,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.inner.poll_background(&state.conn, &mut state.inner, cx)
+    }
+}
+
+impl<H: fmt::Debug> fmt::Debug for WampLayer<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WampLayer").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for WampState<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WampState").field("conn", &self.conn).finish_non_exhaustive()
+    }
+}

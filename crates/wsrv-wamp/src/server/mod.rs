@@ -1,0 +1,31 @@
+//! The server's side, on the connections of `wsrv-rfc6455`.
+
+mod call_error;
+mod connection;
+mod extract;
+mod layer;
+mod pattern;
+mod procedure;
+mod request;
+mod router;
+mod session_id;
+mod states;
+mod topic;
+mod topic_handler;
+mod wamp;
+
+pub use call_error::{CallError, Fault};
+pub use connection::{Event, WampConnection};
+pub use extract::{Args, Attribute, Extension, State};
+pub use layer::{WampLayer, WampState};
+pub use pattern::{InvalidPattern, Pattern, UriParams};
+pub use procedure::{
+    Already, BoxProcedure, FromCall, FunctionProcedure, IntoProcedure, IntoProcedureRoute, Invocation, Outcome,
+    Procedure, ProcedureRoute, Routed,
+};
+pub use request::{Call, CallArguments, Publication, Request};
+pub use router::{Router, RouterState};
+pub use session_id::SessionId;
+pub use topic::{Topic, TopicRegistry};
+pub use topic_handler::{BoxTopicHandler, Open, TopicContext, TopicHandler, TopicRefusal, TopicRoute};
+pub use wamp::{Handlers, Wamp, WampError};

@@ -1,0 +1,209 @@
+//! URIs with parameters, and who is meant by one.
+
+use regex_lite::Regex;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+/// The parameters of a URI, as its pattern names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UriParams(Vec<(Arc<str>, String)>);
+
+impl UriParams {
+    /// The value of the parameter of this name. Nothing is decoded: it is a part of the URI as it came.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// All of them in the pattern's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+}
+
+/// A pattern of URIs that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is no pattern of URIs: {why}")]
+pub struct InvalidPattern {
+    pattern: String,
+    why: &'static str,
+}
+
+/// A URI, or many: `{name}` stands for one or more characters but `/` and `#`, `{*name}` at the end for all that
+/// follows, which may be nothing.
+///
+/// ```
+/// use wsrv_wamp::Pattern;
+///
+/// let rooms = Pattern::new("http://example.com/rooms/{room}#{event}")?;
+/// let params = rooms.matches("http://example.com/rooms/12#joined").unwrap();
+/// assert_eq!((params.get("room"), params.get("event")), (Some("12"), Some("joined")));
+/// assert!(Pattern::new("http://example.com/simple{*rest}")?.matches("http://example.com/simple").is_some());
+/// # Ok::<(), wsrv_wamp::InvalidPattern>(())
+/// ```
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    /// `None`: the URI itself.
+    parts: Option<(Regex, Vec<Arc<str>>)>,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    ///
+    /// A brace without its counterpart, a parameter without a name or with one that was used before, or `{*name}`
+    /// anywhere but at the end.
+    pub fn new(pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
+        let text = pattern.into();
+        match compile(&text) {
+            Ok(parts) => Ok(Pattern { text, parts }),
+            Err(why) => Err(InvalidPattern { pattern: text, why }),
+        }
+    }
+
+    /// The parameters of this URI, if the pattern means it.
+    pub fn matches(&self, uri: &str) -> Option<UriParams> {
+        let Some((regex, names)) = &self.parts else { return (self.text == uri).then(UriParams::default) };
+        let found = regex.captures(uri)?;
+        let values = found.iter().skip(1).map(|value| value.map_or("", |value| value.as_str()).to_owned());
+        Some(UriParams(names.iter().cloned().zip(values).collect()))
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it means one URI only: itself.
+    pub fn is_exact(&self) -> bool {
+        self.parts.is_none()
+    }
+}
+
+type Compiled = Option<(Regex, Vec<Arc<str>>)>;
+
+fn compile(text: &str) -> Result<Compiled, &'static str> {
+    let (mut regex, mut names, mut rest) = (String::from("^"), Vec::<Arc<str>>::new(), text);
+    while let Some(at) = rest.find(['{', '}']) {
+        let (literal, param) = rest.split_at(at);
+        regex.push_str(&regex_lite::escape(literal));
+        let (name, behind) =
+            param.strip_prefix('{').and_then(|param| param.split_once('}')).ok_or("a brace stands alone")?;
+        let (name, group) = match name.strip_prefix('*') {
+            Some(_) if !behind.is_empty() => return Err("what stands for all that follows is last"),
+            Some(name) => (name, "((?s:.*))"),
+            None => (name, "([^/#]+)"),
+        };
+        if name.is_empty() || name.contains('{') {
+            return Err("a parameter has a name");
+        }
+        if names.iter().any(|known| **known == *name) {
+            return Err("two parameters have one name");
+        }
+        names.push(name.into());
+        regex.push_str(group);
+        rest = behind;
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    regex.push_str(&regex_lite::escape(rest));
+    regex.push('$');
+    Ok(Some((Regex::new(&regex).map_err(|_| "it is too long")?, names)))
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
+    }
+}
+
+/// What is meant by a URI: of those patterns that match, the one of the highest priority; among equals a URI itself
+/// before any pattern, and then the one that was added first.
+#[derive(Debug)]
+pub(crate) struct PatternMap<T> {
+    /// The highest priority first.
+    levels: BTreeMap<std::cmp::Reverse<i32>, Level<T>>,
+}
+
+#[derive(Debug)]
+struct Level<T> {
+    exact: HashMap<String, T>,
+    patterns: Vec<(Pattern, T)>,
+}
+
+impl<T> PatternMap<T> {
+    pub(crate) fn new() -> Self {
+        PatternMap { levels: BTreeMap::new() }
+    }
+
+    /// `None`: this very pattern is there with this priority.
+    pub(crate) fn insert(&mut self, pattern: Pattern, priority: i32, value: T) -> Option<()> {
+        let level = self.levels.entry(std::cmp::Reverse(priority));
+        let level = level.or_insert_with(|| Level { exact: HashMap::new(), patterns: Vec::new() });
+        let is_known = level.exact.contains_key(&pattern.text)
+            || level.patterns.iter().any(|(known, _)| known.text == pattern.text);
+        if is_known {
+            return None;
+        }
+        match pattern.is_exact() {
+            true => drop(level.exact.insert(pattern.text, value)),
+            false => level.patterns.push((pattern, value)),
+        }
+        Some(())
+    }
+
+    pub(crate) fn find(&self, uri: &str) -> Option<(&T, UriParams)> {
+        self.levels.values().find_map(|level| {
+            let exact = level.exact.get(uri).map(|value| (value, UriParams::default()));
+            exact.or_else(|| level.patterns.iter().find_map(|(pattern, value)| Some((value, pattern.matches(uri)?))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_what_they_say() {
+        for (pattern, uri, params) in [
+            ("http://a/b#c", "http://a/b#c", Some(vec![])),
+            ("http://a/b#c", "http://a/b#d", None),
+            ("http://a/{x}", "http://a/b", Some(vec![("x", "b")])),
+            ("http://a/{x}", "http://a/b/c", None),
+            ("http://a/{x}", "http://a/", None),
+            ("http://a/{x}", "http://a/b#c", None),
+            ("http://a/room#{n}", "http://a/room#1", Some(vec![("n", "1")])),
+            ("http://a/room#{n}", "http://a.room#1", None),
+            ("http://a/{x}.{y}", "http://a/b.c", Some(vec![("x", "b"), ("y", "c")])),
+            ("event#{*rest}", "event#", Some(vec![("rest", "")])),
+            ("event#{*rest}", "event#a/b#c\n", Some(vec![("rest", "a/b#c\n")])),
+            ("event#{*rest}", "events", None),
+            ("{*all}", "", Some(vec![("all", "")])),
+            ("a.c(", "abc(", None),
+        ] {
+            let found = Pattern::new(pattern).unwrap().matches(uri);
+            let found = found.as_ref().map(|found| found.iter().collect::<Vec<_>>());
+            assert_eq!(found, params, "{pattern} {uri}");
+        }
+        for bad in ["{", "}", "a{b", "a}b", "{}", "{*}", "{a}{a}", "{*a}b", "{a{b}}"] {
+            assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_highest_priority_wins_then_the_uri_itself_then_who_came_first() {
+        let mut map = PatternMap::new();
+        for (pattern, priority, value) in
+            [("{*all}", 0, 1), ("a/{x}", 0, 2), ("a/b", 0, 3), ("a/{x}", 5, 4), ("low", -1, 5), ("c/{*x}", -1, 6)]
+        {
+            map.insert(Pattern::new(pattern).unwrap(), priority, value).unwrap();
+        }
+        assert_eq!(map.insert(Pattern::new("a/b").unwrap(), 0, 9), None, "it is there");
+        let find = |uri| map.find(uri).map(|(value, _)| *value);
+        assert_eq!((find("a/b"), find("a/b/c"), find("low"), find("c/d")), (Some(4), Some(1), Some(1), Some(1)));
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests to those who answer them.
+
+use super::layer::Settings;
+use super::pattern::PatternMap;
+use super::procedure::Started;
+use super::states::States;
+use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute};
+use super::{Call, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
+use crate::{Exclude, Recipients};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::timeout;
+use wsrv_core::{Closed, Connection, Error, Handler, NamedMembership, Reason};
+
+pub(crate) type TopicRoutes = PatternMap<TopicRoute>;
+
+/// Answers the requests of WAMP connections by the procedures and topics of a [`Wamp`](super::Wamp).
+///
+/// Calls run in their connection's own task, so that what they send leaves in one write with all else; they are dropped
+/// with the connection.
+pub struct Router {
+    pub(crate) procedures: PatternMap<ProcedureRoute>,
+    pub(crate) topics: Arc<TopicRoutes>,
+    pub(crate) registry: TopicRegistry,
+    pub(crate) states: Arc<States>,
+    pub(crate) settings: Settings,
+    pub(crate) max_calls: usize,
+    pub(crate) max_subscriptions: usize,
+}
+
+/// What is remembered of one connection.
+pub struct RouterState {
+    subscriptions: HashMap<Arc<str>, Subscription>,
+    /// Calls that have not been answered at once. Most connections never have any.
+    running: Option<Box<FuturesUnordered<Running>>>,
+}
+
+struct Subscription {
+    cx: TopicContext,
+    handler: BoxTopicHandler,
+    _member: NamedMembership<WampConnection>,
+}
+
+/// A call up to its answer.
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Router {
+    /// The topics, to publish from anywhere.
+    pub fn topics(&self) -> &TopicRegistry {
+        &self.registry
+    }
+
+    async fn call(&self, conn: &WampConnection, state: &mut RouterState, call: Call) -> Result<(), Error> {
+        let Some((route, params)) = self.procedures.find(&call.procedure) else {
+            let fault = Fault::NoSuchProcedure { uri: call.procedure };
+            return Ok(conn.call_error(&call.id, &self.settings.tell(fault.into())).await?);
+        };
+        let id = call.id.clone();
+        let invocation = Invocation { conn: conn.clone(), call, params, states: self.states.clone() };
+        let started = route.procedure.start(invocation);
+        let mut running: Running = Box::pin(answer(conn.clone(), id, started, route.timeout, self.settings.clone()));
+        // Most are answered at once, and never become one among others.
+        if poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await.is_ready() {
+            return Ok(());
+        }
+        let all = state.running.get_or_insert_default();
+        while all.len() >= self.max_calls {
+            // Meanwhile nothing is read from this peer.
+            all.next().await;
+        }
+        all.push(running);
+        Ok(())
+    }
+
+    async fn subscribe(&self, conn: &WampConnection, state: &mut RouterState, topic: String) -> Result<(), Error> {
+        if state.subscriptions.contains_key(&*topic) {
+            return Ok(());
+        }
+        let Some((route, cx)) = self.find(conn, &topic) else { return Ok(()) };
+        if state.subscriptions.len() >= self.max_subscriptions {
+            return Err(Error::new(Reason::Policy, "too many subscriptions"));
+        }
+        if let Err(why) = alongside(&mut state.running, route.handler.on_subscribe(&cx)).await {
+            tracing::debug!(conn = %conn.id(), topic, %why, "a subscription was refused");
+            return Ok(());
+        }
+        let member = self.registry.join(topic, conn);
+        let name = member.group().name().clone();
+        let subscription = Subscription { cx: cx.clone(), handler: route.handler.clone(), _member: member };
+        state.subscriptions.insert(name, subscription);
+        alongside(&mut state.running, route.handler.on_subscribed(&cx)).await;
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, state: &mut RouterState, topic: &str) {
+        if let Some(subscription) = state.subscriptions.remove(topic) {
+            alongside(&mut state.running, subscription.end()).await;
+        }
+    }
+
+    async fn publish(&self, conn: &WampConnection, state: &mut RouterState, publication: Publication) {
+        let Some((route, cx)) = self.find(conn, &publication.topic) else { return };
+        let publication = match alongside(&mut state.running, route.handler.on_publish(&cx, publication)).await {
+            Ok(Some(publication)) if route.broadcast => publication,
+            Ok(_) => return,
+            Err(why) => {
+                tracing::debug!(conn = %conn.id(), topic = cx.topic().uri(), %why, "a publication was refused");
+                return;
+            }
+        };
+        let (dialect, topic) = (&self.settings.dialect, cx.topic());
+        match (&publication.exclude, &publication.eligible) {
+            // By far the most frequent, and cheaper by connection than by name.
+            (Exclude::Default, None) if dialect.exclude_publisher => topic.publish_to_others(&publication.event, conn),
+            (exclude, eligible) => {
+                let me = Some(conn.session_id().as_str());
+                let recipients = Recipients::new(exclude, eligible.as_deref(), me, dialect);
+                topic.publish_to(&publication.event, &recipients)
+            }
+        };
+    }
+
+    fn find(&self, conn: &WampConnection, topic: &str) -> Option<(&TopicRoute, TopicContext)> {
+        let Some((route, params)) = self.topics.find(topic) else {
+            tracing::debug!(conn = %conn.id(), topic, "there is no such topic");
+            return None;
+        };
+        let (conn, topic) = (Some(conn.clone()), self.registry.topic(topic));
+        Some((route, TopicContext { conn, topic, params, states: self.states.clone() }))
+    }
+}
+
+impl Subscription {
+    async fn end(self) {
+        let Subscription { cx, handler, _member: member } = self;
+        drop(member);
+        handler.on_unsubscribed(&cx).await;
+    }
+}
+
+/// Lets a call run to its end, whatever that is, and answers it.
+async fn answer(conn: WampConnection, id: String, started: Started, time: Option<Duration>, settings: Settings) {
+    // What a panic leaves half done is the procedure's own.
+    let started = AssertUnwindSafe(started).catch_unwind();
+    let ended = match time {
+        None => started.await,
+        Some(after) => timeout(after, started).await.unwrap_or_else(|_| Ok(Err(Fault::Timeout { after }.into()))),
+    };
+    let outcome = ended.unwrap_or_else(|_| {
+        tracing::error!(conn = %conn.id(), "a procedure panicked");
+        Err(Fault::Failed.into())
+    });
+    let _gone = match outcome {
+        Ok(result) => conn.raw_result(&id, &result).await,
+        Err(error) => conn.call_error(&id, &settings.tell(error)).await,
+    };
+}
+
+/// Does this, and lets the running calls go on meanwhile.
+async fn alongside<T>(running: &mut Option<Box<FuturesUnordered<Running>>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let done = work.as_mut().poll(cx);
+        if done.is_pending() {
+            let _ = poll_running(running, cx);
+        }
+        done
+    })
+    .await
+}
+
+/// Whether one was answered.
+fn poll_running(running: &mut Option<Box<FuturesUnordered<Running>>>, cx: &mut Context<'_>) -> Poll<()> {
+    match running {
+        Some(running) if !running.is_empty() => running.poll_next_unpin(cx).map(drop),
+        _ => Poll::Pending,
+    }
+}
+
+impl Handler<WampConnection> for Router {
+    type State = RouterState;
+
+    async fn on_open(&self, _: &WampConnection) -> Result<RouterState, Error> {
+        Ok(RouterState { subscriptions: HashMap::new(), running: None })
+    }
+
+    async fn on_message(&self, conn: &WampConnection, state: &mut RouterState, request: Request) -> Result<(), Error> {
+        match request {
+            Request::Call(call) => return self.call(conn, state, call).await,
+            Request::Subscribe { topic } => return self.subscribe(conn, state, topic).await,
+            Request::Unsubscribe { topic } => self.unsubscribe(state, &topic).await,
+            Request::Publish(publication) => self.publish(conn, state, publication).await,
+        }
+        Ok(())
+    }
+
+    async fn on_close(&self, _: &WampConnection, state: RouterState, _: Closed) {
+        let RouterState { subscriptions, running } = state;
+        drop(running);
+        for subscription in subscriptions.into_values() {
+            subscription.end().await;
+        }
+    }
+
+    fn poll_background(
+        &self,
+        _: &WampConnection,
+        state: &mut RouterState,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        poll_running(&mut state.running, cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RouterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterState")
+            .field("subscriptions", &self.subscriptions.len())
+            .field("calls", &self.running.as_ref().map_or(0, |running| running.len()))
+            .finish()
+    }
+}

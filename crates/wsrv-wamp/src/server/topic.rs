@@ -1,0 +1,223 @@
+//! Topics: who hears what.
+
+use super::SessionId;
+use super::router::TopicRoutes;
+use super::states::States;
+use super::topic_handler::{TopicContext, TopicHandler};
+use super::{Event, Pattern, UriParams, WampConnection};
+use crate::{RawValue, Recipients};
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use wsrv_core::{Connection, Delivery, Groups, NamedGroup, NamedMembership, Stir};
+
+/// The topics of a [`Wamp`](super::Wamp), to publish from anywhere and to look who listens. Clones are the same.
+///
+/// A topic is there while somebody has subscribed to it, or while it is [declared](TopicRegistry::declare). What is
+/// published to one without subscribers costs a look into a map; nothing is made by publishing.
+#[derive(Clone)]
+pub struct TopicRegistry(Arc<Inner>);
+
+struct Inner {
+    groups: Groups<WampConnection>,
+    declared: Mutex<BTreeSet<Arc<str>>>,
+    /// What to do at regular times while somebody listens. Known once the server is built.
+    ticking: OnceLock<(Arc<TopicRoutes>, Arc<States>)>,
+    ticks: Mutex<HashMap<Arc<str>, AbortHandle>>,
+}
+
+impl Default for TopicRegistry {
+    fn default() -> Self {
+        TopicRegistry(Arc::new_cyclic(|inner: &Weak<Inner>| {
+            let inner = inner.clone();
+            let watcher = move |name: &Arc<str>, stir| {
+                if let Some(inner) = inner.upgrade() {
+                    TopicRegistry(inner).stir(name, stir);
+                }
+            };
+            Inner {
+                groups: Groups::watched(watcher),
+                declared: Mutex::default(),
+                ticking: OnceLock::new(),
+                ticks: Mutex::default(),
+            }
+        }))
+    }
+}
+
+impl TopicRegistry {
+    pub(crate) fn tick_by(&self, routes: Arc<TopicRoutes>, states: Arc<States>) {
+        let _ = self.0.ticking.set((routes, states));
+    }
+
+    /// The topic of this URI, whether or not anybody listens. The handle is good for as long as it is kept.
+    pub fn topic(&self, uri: impl Into<Arc<str>>) -> Topic {
+        Topic { group: self.0.groups.named(uri) }
+    }
+
+    /// The topics that somebody has subscribed to, and those declared, by URI.
+    pub fn topics(&self) -> Vec<Topic> {
+        let mut uris: BTreeSet<Arc<str>> = lock(&self.0.declared).clone();
+        uris.extend(self.0.groups.names());
+        uris.into_iter().map(|uri| self.topic(uri)).collect()
+    }
+
+    /// Those among them that a pattern means, with what it finds in each URI.
+    pub fn matching(&self, pattern: &Pattern) -> Vec<(Topic, UriParams)> {
+        let found = self.topics().into_iter().filter_map(|topic| Some((pattern.matches(topic.uri())?, topic)));
+        found.map(|(params, topic)| (topic, params)).collect()
+    }
+
+    /// How many topics have subscribers.
+    pub fn len(&self) -> usize {
+        self.0.groups.len()
+    }
+
+    /// Whether nobody has subscribed to anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.groups.is_empty()
+    }
+
+    /// Has a topic listed among the [topics](Self::topics) also while nobody listens. Whether it was not yet.
+    pub fn declare(&self, uri: impl Into<Arc<str>>) -> bool {
+        lock(&self.0.declared).insert(uri.into())
+    }
+
+    /// Takes that back. Whether it was declared.
+    pub fn retract(&self, uri: &str) -> bool {
+        lock(&self.0.declared).remove(uri)
+    }
+
+    pub(crate) fn join(&self, uri: String, conn: &WampConnection) -> NamedMembership<WampConnection> {
+        self.0.groups.join(uri, conn)
+    }
+
+    /// A topic's first subscriber comes, or its last one goes.
+    fn stir(&self, uri: &Arc<str>, stir: Stir) {
+        let Some((routes, states)) = self.0.ticking.get() else { return };
+        match stir {
+            Stir::Begins => {
+                let Some((route, params)) = routes.find(uri) else { return };
+                let Some(period) = route.tick else { return };
+                let (handler, topic) = (route.handler.clone(), self.topic(uri.clone()));
+                let context = TopicContext { conn: None, topic, params, states: states.clone() };
+                let ticking = tokio::spawn(async move {
+                    let mut times = interval_at(Instant::now() + period, period);
+                    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    loop {
+                        times.tick().await;
+                        handler.on_tick(&context).await;
+                    }
+                });
+                lock(&self.0.ticks).insert(uri.clone(), ticking.abort_handle());
+            }
+            Stir::Ends => {
+                if let Some(ticking) = lock(&self.0.ticks).remove(uri) {
+                    ticking.abort();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for ticking in self.ticks.get_mut().unwrap_or_else(PoisonError::into_inner).values() {
+            ticking.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for TopicRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicRegistry").field("len", &self.len()).finish()
+    }
+}
+
+/// One topic. Clones are the same.
+///
+/// Events that one publisher publishes one after the other reach each subscriber in that order. A slow subscriber holds
+/// up nobody: what becomes of its events, its connection's [policy](wsrv_core::SlowPeer) says.
+#[derive(Clone)]
+pub struct Topic {
+    group: NamedGroup<WampConnection>,
+}
+
+impl Topic {
+    /// Its URI.
+    pub fn uri(&self) -> &str {
+        self.group.name()
+    }
+
+    /// Publishes an event to all subscribers. It is written once for all of them.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be written as JSON.
+    pub fn publish(&self, event: &(impl Serialize + ?Sized)) -> Result<Delivery, serde_json::Error> {
+        Ok(self.group.send(Event::new(self.uri(), event)?))
+    }
+
+    /// Publishes an event that is JSON already.
+    pub fn publish_raw(&self, event: &RawValue) -> Delivery {
+        match self.group.is_empty() {
+            true => Delivery::default(),
+            false => self.group.send(Event::raw(self.uri(), event)),
+        }
+    }
+
+    /// Publishes an event to those subscribers that are meant.
+    pub fn publish_to(&self, event: &RawValue, recipients: &Recipients<'_>) -> Delivery {
+        if recipients.is_everybody() {
+            return self.publish_raw(event);
+        }
+        let Some(group) = self.group.group() else { return Delivery::default() };
+        group.send_filtered(Event::raw(self.uri(), event), |conn| recipients.includes(conn.session_id().as_str()))
+    }
+
+    /// The same to all but one.
+    pub(crate) fn publish_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
+        let Some(group) = self.group.group() else { return Delivery::default() };
+        group.send_filtered(Event::raw(self.uri(), event), |conn| conn.id() != than.id())
+    }
+
+    /// How many subscribers there are.
+    pub fn len(&self) -> usize {
+        self.group.len()
+    }
+
+    /// Whether nobody has subscribed.
+    pub fn is_empty(&self) -> bool {
+        self.group.is_empty()
+    }
+
+    /// Whether this connection has subscribed.
+    pub fn contains(&self, conn: &WampConnection) -> bool {
+        self.group.contains(conn)
+    }
+
+    /// The subscribers' sessions at this moment.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        let mut sessions = Vec::new();
+        self.group.for_each(|conn| sessions.push(conn.session_id().clone()));
+        sessions
+    }
+
+    /// Looks at each subscriber there is at this moment.
+    pub fn for_each(&self, look: impl FnMut(&WampConnection)) {
+        self.group.for_each(look);
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic").field("uri", &self.uri()).field("len", &self.len()).finish()
+    }
+}

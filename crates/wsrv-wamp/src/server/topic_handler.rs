@@ -1,0 +1,280 @@
+//! What a server does about subscriptions and publications.
+
+use super::request::Publication;
+use super::states::States;
+use super::{Topic, UriParams, WampConnection};
+use std::borrow::Cow;
+use std::fmt;
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who asks for what: the connection, the topic, and what the topic's pattern has found in its URI.
+#[derive(Clone, Debug)]
+pub struct TopicContext {
+    pub(crate) conn: Option<WampConnection>,
+    pub(crate) topic: Topic,
+    pub(crate) params: UriParams,
+    pub(crate) states: Arc<States>,
+}
+
+impl TopicContext {
+    /// Whoever subscribes or publishes.
+    ///
+    /// # Panics
+    ///
+    /// In [`on_tick`](TopicHandler::on_tick), where there is nobody.
+    pub fn connection(&self) -> &WampConnection {
+        self.conn.as_ref().expect("a tick has no connection")
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The parameters of its URI, as the pattern names them.
+    pub fn params(&self) -> &UriParams {
+        &self.params
+    }
+
+    /// What [`Wamp::state`](super::Wamp::state) was given of this type.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Option<&Arc<T>> {
+        self.states.get()
+    }
+}
+
+/// Why a subscription or a publication is refused. It goes to the log, at the level debug; the client is told nothing,
+/// as the protocol wants it.
+#[derive(Clone, Debug)]
+pub struct TopicRefusal(Cow<'static, str>);
+
+impl TopicRefusal {
+    /// Refuses with this reason.
+    pub fn new(why: impl Into<Cow<'static, str>>) -> Self {
+        TopicRefusal(why.into())
+    }
+}
+
+/// What has failed refuses, and is warned of in the log.
+impl<E: std::error::Error> From<E> for TopicRefusal {
+    fn from(error: E) -> Self {
+        tracing::warn!(%error, "a handler of topics failed");
+        TopicRefusal(error.to_string().into())
+    }
+}
+
+impl fmt::Display for TopicRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Decides about the topics of a pattern, and looks on. What it does not say otherwise is allowed: [`Open`] says
+/// nothing at all. A middleware is a handler that contains another and passes all on.
+///
+/// The events of one connection come one after the other. While a handler waits, that connection's calls go on, and its
+/// other requests wait.
+///
+/// ```
+/// use wsrv_wamp::{Publication, TopicContext, TopicHandler, TopicRefusal};
+///
+/// /// Rooms whose members are told who comes and goes.
+/// struct Room;
+///
+/// impl TopicHandler for Room {
+///     async fn on_subscribe(&self, cx: &TopicContext) -> Result<(), TopicRefusal> {
+///         if cx.topic().len() >= 50 {
+///             return Err(TopicRefusal::new("the room is full"));
+///         }
+///         Ok(())
+///     }
+///     async fn on_subscribed(&self, cx: &TopicContext) {
+///         let _ = cx.topic().publish(&format!("{} has joined", cx.connection().session_id()));
+///     }
+///     async fn on_unsubscribed(&self, cx: &TopicContext) {
+///         let _ = cx.topic().publish(&format!("{} has left", cx.connection().session_id()));
+///     }
+///     async fn on_publish(&self, _: &TopicContext, event: Publication) -> Result<Option<Publication>, TopicRefusal> {
+///         Ok(Some(event).filter(|event| event.event.get().len() < 1_000))
+///     }
+/// }
+/// ```
+///
+/// # Cancel safety
+///
+/// A future is dropped half-way if the connection is cut. [`on_unsubscribed`](Self::on_unsubscribed) is then not
+/// called, nor if the connection's task is aborted; the subscription ends all the same.
+pub trait TopicHandler: Send + Sync + 'static {
+    /// Somebody wants to subscribe who has not yet. An error refuses: it is no subscriber then.
+    fn on_subscribe(&self, cx: &TopicContext) -> impl Future<Output = Result<(), TopicRefusal>> + Send {
+        let _ = cx;
+        ready(Ok(()))
+    }
+
+    /// Somebody has become a subscriber, and gets all that is published from now on.
+    fn on_subscribed(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
+        let _ = cx;
+        ready(())
+    }
+
+    /// Somebody is no subscriber any more: by its own wish, or because its connection ends.
+    fn on_unsubscribed(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
+        let _ = cx;
+        ready(())
+    }
+
+    /// Somebody publishes. What is returned goes to the subscribers, changed or not; with `None` nothing does, and with
+    /// an error neither.
+    fn on_publish(
+        &self,
+        cx: &TopicContext,
+        publication: Publication,
+    ) -> impl Future<Output = Result<Option<Publication>, TopicRefusal>> + Send {
+        let _ = cx;
+        ready(Ok(Some(publication)))
+    }
+
+    /// Called at the times that [`TopicRoute::every`] sets, for each topic that has subscribers.
+    fn on_tick(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
+        let _ = cx;
+        ready(())
+    }
+}
+
+/// Lets everybody subscribe and publish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open;
+
+impl TopicHandler for Open {}
+
+/// Any handler of topics. Clones are the same one.
+#[derive(Clone)]
+pub struct BoxTopicHandler(Arc<dyn DynTopicHandler>);
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+trait DynTopicHandler: Send + Sync {
+    fn subscribe<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, Result<(), TopicRefusal>>;
+    fn subscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
+    fn unsubscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
+    fn publish<'a>(
+        &'a self,
+        cx: &'a TopicContext,
+        publication: Publication,
+    ) -> Boxed<'a, Result<Option<Publication>, TopicRefusal>>;
+    fn tick<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
+}
+
+impl<H: TopicHandler> DynTopicHandler for H {
+    fn subscribe<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, Result<(), TopicRefusal>> {
+        Box::pin(self.on_subscribe(cx))
+    }
+
+    fn subscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()> {
+        Box::pin(self.on_subscribed(cx))
+    }
+
+    fn unsubscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()> {
+        Box::pin(self.on_unsubscribed(cx))
+    }
+
+    fn publish<'a>(
+        &'a self,
+        cx: &'a TopicContext,
+        publication: Publication,
+    ) -> Boxed<'a, Result<Option<Publication>, TopicRefusal>> {
+        Box::pin(self.on_publish(cx, publication))
+    }
+
+    fn tick<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()> {
+        Box::pin(self.on_tick(cx))
+    }
+}
+
+impl BoxTopicHandler {
+    /// Boxes a handler.
+    pub fn new(handler: impl TopicHandler) -> Self {
+        BoxTopicHandler(Arc::new(handler))
+    }
+}
+
+impl TopicHandler for BoxTopicHandler {
+    async fn on_subscribe(&self, cx: &TopicContext) -> Result<(), TopicRefusal> {
+        self.0.subscribe(cx).await
+    }
+
+    async fn on_subscribed(&self, cx: &TopicContext) {
+        self.0.subscribed(cx).await;
+    }
+
+    async fn on_unsubscribed(&self, cx: &TopicContext) {
+        self.0.unsubscribed(cx).await;
+    }
+
+    async fn on_publish(
+        &self,
+        cx: &TopicContext,
+        publication: Publication,
+    ) -> Result<Option<Publication>, TopicRefusal> {
+        self.0.publish(cx, publication).await
+    }
+
+    async fn on_tick(&self, cx: &TopicContext) {
+        self.0.tick(cx).await;
+    }
+}
+
+impl fmt::Debug for BoxTopicHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxTopicHandler")
+    }
+}
+
+/// A handler of topics with settings of its own. A handler alone is one with the usual settings.
+#[derive(Debug)]
+pub struct TopicRoute {
+    pub(crate) handler: BoxTopicHandler,
+    pub(crate) broadcast: bool,
+    pub(crate) tick: Option<Duration>,
+    pub(crate) priority: i32,
+}
+
+impl TopicRoute {
+    /// This handler with the usual settings.
+    pub fn new(handler: impl TopicHandler) -> Self {
+        TopicRoute { handler: BoxTopicHandler::new(handler), broadcast: true, tick: None, priority: 0 }
+    }
+
+    /// Whether what [`on_publish`](TopicHandler::on_publish) returns is published. Without, the handler publishes by
+    /// itself, as with Ratchet. Default `true`.
+    pub fn broadcast(mut self, broadcast: bool) -> Self {
+        self.broadcast = broadcast;
+        self
+    }
+
+    /// Calls [`on_tick`](TopicHandler::on_tick) at intervals for each topic that has subscribers: the first time one
+    /// interval after the first of them came, the last time before the last of them has gone. Default: never.
+    ///
+    /// # Panics
+    ///
+    /// The interval is zero.
+    pub fn every(mut self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "an interval takes time");
+        self.tick = Some(interval);
+        self
+    }
+
+    /// Which pattern wins if several mean a URI: that of the highest priority. Default 0.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+}
+
+impl<H: TopicHandler> From<H> for TopicRoute {
+    fn from(handler: H) -> Self {
+        TopicRoute::new(handler)
+    }
+}

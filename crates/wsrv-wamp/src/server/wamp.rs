@@ -1,0 +1,307 @@
+//! A server's procedures and topics, described.
+
+use super::layer::{Settings, WampLayer};
+use super::pattern::{InvalidPattern, Pattern, PatternMap};
+use super::procedure::{BoxProcedure, IntoProcedure, IntoProcedureRoute, ProcedureRoute};
+use super::router::{Router, TopicRoutes};
+use super::states::States;
+use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
+use super::{CallError, Fault, TopicRegistry};
+use crate::{Dialect, MessageLimits};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Describes what a server offers by WAMP: procedures, topics, and how both are dealt with. [`build`](Wamp::build)
+/// makes the handler of it.
+///
+/// ```
+/// use wsrv_wamp::{Args, CallError, Open, Wamp};
+///
+/// async fn add(Args((a, b)): Args<(f64, f64)>) -> Result<f64, CallError> {
+///     Ok(a + b)
+/// }
+///
+/// let wamp = Wamp::new()
+///     .procedure("http://example.com/calc#add", add)
+///     .topic("http://example.com/rooms/{room}", Open);
+/// let topics = wamp.topics();
+/// let handler = wamp.build()?;
+/// // Later, from anywhere:
+/// topics.topic("http://example.com/rooms/7").publish(&"dinner is ready")?;
+/// # let _ = handler;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Limits
+///
+/// | what | set with | default | past it |
+/// |---|---|---|---|
+/// | depth, URIs, ids of a message | [`limits`](Wamp::limits) | 64, 1,024 B, … | as malformed |
+/// | prefixes of a connection | [`max_prefixes`](Wamp::max_prefixes) | 100 | closed, 1008 |
+/// | subscriptions of a connection | [`max_subscriptions`](Wamp::max_subscriptions) | 1,000 | closed, 1008 |
+/// | calls of a connection at once | [`max_calls`](Wamp::max_calls) | 128 | nothing more is read until one ends |
+/// | a call's time | [`ProcedureRoute::timeout`] | none | answered with [`Fault::Timeout`] |
+#[derive(Default)]
+pub struct Wamp {
+    procedures: Vec<(String, Offered<ProcedureRoute>)>,
+    topics: Vec<(String, Offered<TopicRoute>)>,
+    registry: TopicRegistry,
+    handlers: Handlers,
+    through: Through,
+    states: States,
+    settings: Settings,
+    max_calls: Option<usize>,
+    max_subscriptions: Option<usize>,
+}
+
+#[derive(Default)]
+struct Through {
+    calls: Vec<Box<dyn Fn(BoxProcedure) -> BoxProcedure + Send + Sync>>,
+    topics: Vec<Box<dyn Fn(BoxTopicHandler) -> BoxTopicHandler + Send + Sync>>,
+}
+
+/// Itself, or by the name that [`Handlers`] know.
+enum Offered<T> {
+    Here(T),
+    Named(String),
+}
+
+/// What was described cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WampError {
+    /// A pattern makes no sense.
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    /// A pattern is there twice with the same priority.
+    #[error("`{0}` is there twice")]
+    Twice(String),
+    /// There is no handler of this name.
+    #[error("there is no handler named `{0}`")]
+    UnknownHandler(String),
+}
+
+impl Wamp {
+    /// Nothing is offered yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Offers a procedure under a URI, or under all that a [pattern](Pattern) means: an async function, a type that
+    /// implements [`Procedure`](super::Procedure), or a [`ProcedureRoute`] with settings of its own.
+    pub fn procedure<M>(mut self, pattern: impl Into<String>, procedure: impl IntoProcedureRoute<M>) -> Self {
+        self.procedures.push((pattern.into(), Offered::Here(procedure.into_route())));
+        self
+    }
+
+    /// Offers the procedure that the [handlers](Self::handlers) know by this name.
+    pub fn procedure_named(mut self, pattern: impl Into<String>, name: impl Into<String>) -> Self {
+        self.procedures.push((pattern.into(), Offered::Named(name.into())));
+        self
+    }
+
+    /// Offers the topics that a URI or a [pattern](Pattern) means; all others are refused without a word. [`Open`]
+    /// lets everybody subscribe and publish.
+    ///
+    /// [`Open`]: super::Open
+    pub fn topic(mut self, pattern: impl Into<String>, route: impl Into<TopicRoute>) -> Self {
+        self.topics.push((pattern.into(), Offered::Here(route.into())));
+        self
+    }
+
+    /// Offers topics with the handler that the [handlers](Self::handlers) know by this name.
+    pub fn topic_named(mut self, pattern: impl Into<String>, name: impl Into<String>) -> Self {
+        self.topics.push((pattern.into(), Offered::Named(name.into())));
+        self
+    }
+
+    /// What names mean: for servers whose offers stand in a configuration.
+    pub fn handlers(mut self, handlers: Handlers) -> Self {
+        self.handlers = handlers;
+        self
+    }
+
+    /// Sends all calls through a middleware: a [`Procedure`](super::Procedure) made around each of those offered. The
+    /// first that is added is the first that a call meets.
+    pub fn calls_through<M, P: IntoProcedure<M>>(
+        mut self,
+        around: impl Fn(BoxProcedure) -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.through.calls.push(Box::new(move |next| BoxProcedure::new(around(next))));
+        self
+    }
+
+    /// Sends all subscriptions and publications through a middleware: a [`TopicHandler`] made around each of those
+    /// offered. The first that is added is the first that they meet.
+    pub fn topics_through<H: TopicHandler>(
+        mut self,
+        around: impl Fn(BoxTopicHandler) -> H + Send + Sync + 'static,
+    ) -> Self {
+        self.through.topics.push(Box::new(move |next| BoxTopicHandler::new(around(next))));
+        self
+    }
+
+    /// Keeps a value for procedures, which take it as [`State<T>`](super::State), and for topics. One of each type.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: impl Into<Arc<T>>) -> Self {
+        self.states.insert(value.into());
+        self
+    }
+
+    /// What callers are told of a [`Fault`]. `None`: the usual, which is `CallError::from(fault)`.
+    pub fn faults(mut self, tell: impl Fn(&Fault) -> Option<CallError> + Send + Sync + 'static) -> Self {
+        self.settings.faults = Arc::new(tell);
+        self
+    }
+
+    /// How the protocol's open questions are answered. Default [`Dialect::autobahn`]; [`Dialect::ratchet`] is for clients
+    /// written for it.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.settings.dialect = dialect;
+        self
+    }
+
+    /// The bounds of a message beyond its size.
+    pub fn limits(mut self, limits: MessageLimits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// What the server calls itself in the WELCOME. Default `wsrv/` and the version.
+    pub fn identity(mut self, identity: impl Into<Arc<str>>) -> Self {
+        self.settings.identity = identity.into();
+        self
+    }
+
+    /// Whether clients have to agree on the subprotocol `wamp`. Default `true`.
+    pub fn needs_subprotocol(mut self, needs: bool) -> Self {
+        self.settings.needs_subprotocol = needs;
+        self
+    }
+
+    /// How many prefixes a connection may register. Default 100.
+    pub fn max_prefixes(mut self, prefixes: usize) -> Self {
+        self.settings.max_prefixes = prefixes;
+        self
+    }
+
+    /// How many topics a connection may have subscribed to at once. Default 1,000.
+    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.max_subscriptions = Some(subscriptions);
+        self
+    }
+
+    /// How many calls of a connection may run at once. Default 128.
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = Some(calls);
+        self
+    }
+
+    /// The topics of the server to be: to publish from anywhere, and to look who listens.
+    pub fn topics(&self) -> TopicRegistry {
+        self.registry.clone()
+    }
+
+    /// Makes the handler of WebSockets.
+    ///
+    /// # Errors
+    ///
+    /// A pattern makes no sense or is there twice, or a name is unknown.
+    pub fn build(self) -> Result<WampLayer<Router>, WampError> {
+        let Wamp { registry, handlers, through, settings, .. } = self;
+        let mut procedures = PatternMap::new();
+        for (pattern, offered) in self.procedures {
+            let route = match offered {
+                Offered::Here(route) => route,
+                Offered::Named(name) => match handlers.procedures.get(&name) {
+                    Some(make) => ProcedureRoute::new(make()),
+                    None => return Err(WampError::UnknownHandler(name)),
+                },
+            };
+            let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
+            insert(&mut procedures, pattern, route.priority, ProcedureRoute { procedure: wrapped, ..route })?;
+        }
+        let mut topics = TopicRoutes::new();
+        for (pattern, offered) in self.topics {
+            let route = match offered {
+                Offered::Here(route) => route,
+                Offered::Named(name) => match handlers.topics.get(&name) {
+                    Some(make) => TopicRoute::new(make()),
+                    None => return Err(WampError::UnknownHandler(name)),
+                },
+            };
+            let wrapped = through.topics.iter().rev().fold(route.handler, |next, around| around(next));
+            insert(&mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
+        }
+        let (topics, states) = (Arc::new(topics), Arc::new(self.states));
+        registry.tick_by(topics.clone(), states.clone());
+        let router = Router {
+            procedures,
+            topics,
+            registry,
+            states,
+            settings: settings.clone(),
+            max_calls: self.max_calls.unwrap_or(128).max(1),
+            max_subscriptions: self.max_subscriptions.unwrap_or(1_000),
+        };
+        Ok(WampLayer::with(router, settings))
+    }
+}
+
+fn insert<T>(map: &mut PatternMap<T>, pattern: String, priority: i32, route: T) -> Result<(), WampError> {
+    map.insert(Pattern::new(pattern.clone())?, priority, route).ok_or(WampError::Twice(pattern))
+}
+
+impl fmt::Debug for Wamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wamp")
+            .field("procedures", &self.procedures.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
+            .field("topics", &self.topics.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Procedures and handlers of topics by name.
+///
+/// Each is made anew for each pattern that it is offered under.
+#[derive(Default)]
+pub struct Handlers {
+    procedures: HashMap<String, Box<dyn Fn() -> BoxProcedure + Send + Sync>>,
+    topics: HashMap<String, Box<dyn Fn() -> BoxTopicHandler + Send + Sync>>,
+}
+
+impl Handlers {
+    /// No names yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names what makes a procedure. A later one of the same name replaces it.
+    pub fn procedure<M, P: IntoProcedure<M>>(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn() -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.procedures.insert(name.into(), Box::new(move || BoxProcedure::new(make())));
+        self
+    }
+
+    /// Names what makes a handler of topics. A later one of the same name replaces it.
+    pub fn topic<H: TopicHandler>(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn() -> H + Send + Sync + 'static,
+    ) -> Self {
+        self.topics.insert(name.into(), Box::new(move || BoxTopicHandler::new(make())));
+        self
+    }
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handlers")
+            .field("procedures", &self.procedures.keys().collect::<Vec<_>>())
+            .field("topics", &self.topics.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
