@@ -7,7 +7,7 @@ use std::fmt;
 use wsrv_rfc6455::Text;
 
 /// What a client asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Request {
     /// To call a procedure. It is to be answered once, by [`call_result`](crate::WampConnection::call_result) or
@@ -28,7 +28,7 @@ pub enum Request {
 }
 
 /// A call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Call {
     /// By which the client knows the answer. Chosen by the client; whatever it is, it comes back unchanged.
@@ -84,6 +84,14 @@ impl CallArguments {
     }
 }
 
+/// They are equal if they are written alike.
+impl PartialEq for CallArguments {
+    fn eq(&self, other: &Self) -> bool {
+        let raw = |arguments: &Self| arguments.to_raw().iter().map(|raw| raw.get().to_owned()).collect::<Vec<_>>();
+        self.len == other.len && raw(self) == raw(other)
+    }
+}
+
 impl fmt::Debug for CallArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What they hold is the callers' own, and may be a password.
@@ -105,7 +113,14 @@ pub struct Publication {
     pub eligible: Option<Vec<Cow<'static, str>>>,
 }
 
-/// What `parse` has found in `text`, with all that was borrowed from it.
+/// Events are equal if they are written alike.
+impl PartialEq for Publication {
+    fn eq(&self, other: &Self) -> bool {
+        let Publication { topic, event, exclude, eligible } = self;
+        (topic, event.get(), exclude, eligible) == (&other.topic, other.event.get(), &other.exclude, &other.eligible)
+    }
+}
+
 pub(crate) fn owned_exclude(exclude: Exclude<'_>) -> Exclude<'static> {
     match exclude {
         Exclude::Default => Exclude::Default,

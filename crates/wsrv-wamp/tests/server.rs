@@ -1,0 +1,588 @@
+//! The server's side: what a client hears, in which order, and what is left when it has gone.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
+use wsrv_core::testing::{Session, check_layer};
+use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, Reason};
+use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
+use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_rfc6455::{CloseCode, Message};
+use wsrv_wamp::{
+    Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Extension, Fault, Handlers,
+    Invocation, Malformed, Open, Outcome, Pattern, Procedure, ProcedureRoute, Publication, RawValue, Request, Router,
+    SessionId, State, TopicContext, TopicHandler, TopicRefusal, TopicRoute, UriParams, Wamp, WampConnection, WampError,
+    WampLayer,
+};
+
+type Server = Arc<WampLayer<Router>>;
+
+/// A client, seen from its end of the wire.
+struct Client {
+    peer: MockWebSocket,
+    session: Session<WebSocket, Server>,
+    id: String,
+}
+
+fn wire() -> WebSocket {
+    WebSocket::server(request("/wamp", &[])).subprotocol(Some("wamp"))
+}
+
+async fn open(server: &Server) -> Client {
+    let mut peer = MockWebSocket::with(wire(), |driver| driver);
+    let session = peer.open(server.clone()).await.unwrap();
+    let welcome = texts(&mut peer).remove(0);
+    let id = welcome.split('"').nth(1).unwrap().to_owned();
+    Client { peer, session, id }
+}
+
+fn texts(peer: &mut MockWebSocket) -> Vec<String> {
+    peer.take_messages().into_iter().map(|message| message.as_text().unwrap().to_owned()).collect()
+}
+
+impl Client {
+    /// Sends something, and hears what comes back at once.
+    async fn say(&mut self, text: &str) -> Vec<String> {
+        assert_eq!(self.session.deliver(text.into()).await, None, "{text} closes");
+        self.heard()
+    }
+
+    async fn say_last(&mut self, text: impl Into<Message>) -> Closed {
+        self.session.deliver(text.into()).await.expect("that closes")
+    }
+
+    fn heard(&mut self) -> Vec<String> {
+        texts(&mut self.peer)
+    }
+
+    /// Lets the connection's task run whenever it is woken, until something comes.
+    async fn hear(&mut self) -> Vec<String> {
+        loop {
+            self.session.woken().await;
+            assert_eq!(self.session.turn().await, None);
+            let heard = self.heard();
+            if !heard.is_empty() {
+                return heard;
+            }
+        }
+    }
+}
+
+fn build(wamp: Wamp) -> Server {
+    Arc::new(wamp.build().unwrap())
+}
+
+type Answer<T> = Result<T, CallError>;
+
+async fn add(Args((a, b)): Args<(f64, f64)>) -> Answer<f64> {
+    Ok(a + b)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_passes_everything_through() {
+    check_layer(wire, WampLayer::new, |n| {
+        (format!(r#"[5,"http://a/{n}"]"#).into(), Request::Subscribe { topic: format!("http://a/{n}") })
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_welcome_comes_first_and_names_a_session_that_nobody_can_guess() {
+    struct Greets;
+    impl Handler<WampConnection> for Greets {
+        type State = ();
+        async fn on_open(&self, conn: &WampConnection) -> Result<(), Error> {
+            Ok(conn.event(&wsrv_wamp::Event::new("http://a", &1)?).await?)
+        }
+        async fn on_message(&self, _: &WampConnection, _: &mut (), _: Request) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+    let layer = Arc::new(WampLayer::new(Greets).identity("me"));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut peer = MockWebSocket::with(wire(), |driver| driver);
+        let _session = peer.open(layer.clone()).await.unwrap();
+        let heard = texts(&mut peer);
+        let id = heard[0].split('"').nth(1).unwrap().to_owned();
+        assert_eq!(heard, [format!(r#"[0,"{id}",1,"me"]"#), r#"[8,"http://a",1]"#.to_owned()]);
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        ids.push(id);
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_agreed_on_wamp_is_no_client() {
+    let mut peer = MockWebSocket::new();
+    assert_eq!(peer.open(build(Wamp::new())).await.unwrap_err().reason(), Reason::BadPeer);
+    assert_eq!(peer.close_frame().unwrap().code, CloseCode::PROTOCOL_ERROR);
+    let mut peer = MockWebSocket::new();
+    let _session = peer.open(build(Wamp::new().needs_subprotocol(false))).await.unwrap();
+    assert_eq!(texts(&mut peer).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_answered_in_the_turn_that_brings_them() {
+    let server = build(Wamp::new().procedure("http://a/add", add));
+    let mut client = open(&server).await;
+    let writes = client.peer.writes();
+    for n in 0..3 {
+        client.peer.send(format!(r#"[2,"{n}","http://a/add",{n},1]"#));
+    }
+    assert_eq!(client.session.turn().await, None);
+    assert_eq!(client.peer.writes(), writes + 1, "all answers in one write");
+    assert_eq!(client.heard(), [r#"[3,"0",1.0]"#, r#"[3,"1",2.0]"#, r#"[3,"2",3.0]"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_way_to_fail_has_its_one_answer() {
+    async fn says(Args((what,)): Args<(String,)>) -> Answer<u8> {
+        match &*what {
+            "own" => Err(CallError::new("http://a/own", "own").details(&[1])),
+            "foreign" => Ok(what.parse()?),
+            _ => panic!("at once"),
+        }
+    }
+    async fn later(Args((what,)): Args<(String,)>) -> Answer<std::collections::HashMap<Vec<u8>, u8>> {
+        sleep(Duration::from_secs(1)).await;
+        match &*what {
+            "no JSON" => Ok([(vec![1], 1)].into()),
+            "forever" => pending().await,
+            _ => panic!("later"),
+        }
+    }
+    let server = build(
+        Wamp::new()
+            .procedure("says", says)
+            .procedure("later", ProcedureRoute::new(later).timeout(Duration::from_secs(5)))
+            .procedure("no state", async |_: State<u8>| Ok::<u8, CallError>(1))
+            .faults(|fault| {
+                matches!(fault, Fault::NoSuchProcedure { .. }).then(|| CallError::new("http://a/lost", "lost"))
+            }),
+    );
+    let mut client = open(&server).await;
+    let internal = r#"[4,"1","http://api.wamp.ws/error#internal","internal error"]"#;
+    for (call, answer) in [
+        (r#"[2,"1","says","own"]"#, r#"[4,"1","http://a/own","own",[1]]"#),
+        (r#"[2,"1","says","foreign"]"#, internal),
+        (r#"[2,"1","says","panic"]"#, internal),
+        (r#"[2,"1","no state"]"#, internal),
+        (r#"[2,"1","nothing"]"#, r#"[4,"1","http://a/lost","lost"]"#),
+    ] {
+        assert_eq!(client.say(call).await, [answer], "{call}");
+    }
+    for bad in ["", ",1", r#","a","b""#] {
+        let heard = client.say(&format!(r#"[2,"x","says"{bad}]"#)).await;
+        assert!(heard[0].starts_with(r#"[4,"x","http://api.wamp.ws/error#invalid-argument","#), "{heard:?}");
+    }
+    for (call, answer) in [
+        (r#"[2,"1","later","no JSON"]"#, internal),
+        (r#"[2,"1","later","panic"]"#, internal),
+        (r#"[2,"1","later","forever"]"#, r#"[4,"1","http://api.wamp.ws/error#timeout","the call took too long"]"#),
+    ] {
+        assert_eq!(client.say(call).await, [""; 0]);
+        assert_eq!(client.hear().await, [answer], "{call}");
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(client.session.turn().await, None);
+    assert_eq!(client.heard(), [""; 0], "never a second answer");
+}
+
+/// Counts how many there are.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_calls_hold_up_nothing_within_their_bound_and_end_with_the_connection() {
+    let (gate, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (open_gate, count) = (gate.clone(), running.clone());
+    let slow = move |Args((n,)): Args<(u32,)>| {
+        let (gate, counted) = (gate.clone(), Counted::new(&running));
+        async move {
+            gate.acquire().await?.forget();
+            drop(counted);
+            Ok::<u32, CallError>(n)
+        }
+    };
+    let server = build(Wamp::new().procedure("slow", slow).procedure("add", add).topic("t", Open).max_calls(2));
+    let (mut client, mut other) = (open(&server).await, open(&server).await);
+    assert_eq!(other.say(r#"[5,"t"]"#).await, [""; 0]);
+    for n in 0..2 {
+        assert_eq!(client.say(&format!(r#"[2,"{n}","slow",{n}]"#)).await, [""; 0]);
+    }
+    assert_eq!(client.say(r#"[2,"quick","add",1,2]"#).await, [r#"[3,"quick",3.0]"#]);
+    client.say(r#"[7,"t","hello"]"#).await;
+    assert_eq!(other.hear().await, [r#"[8,"t","hello"]"#]);
+    // One too many: the message after it is not looked at before a call has ended.
+    client.peer.send(r#"[2,"2","slow",2]"#);
+    client.peer.send(r#"[7,"t","later"]"#);
+    let turn = async {
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((count.load(Ordering::Relaxed), other.heard()), (3, vec![]));
+        open_gate.add_permits(1);
+    };
+    let (ended, ()) = tokio::join!(client.session.turn(), turn);
+    assert_eq!(ended, None);
+    assert_eq!(client.heard(), [r#"[3,"0",0]"#]);
+    assert_eq!(other.hear().await, [r#"[8,"t","later"]"#]);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    client.session.close(ClosedBy::Peer, Reason::Done).await;
+    assert_eq!(count.load(Ordering::Relaxed), 0, "dropped with the connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_take_what_they_ask_for() {
+    #[derive(Clone)]
+    struct User(&'static str);
+    let everything = async |Args((n,)): Args<(u8,)>,
+                            arguments: CallArguments,
+                            conn: WampConnection,
+                            id: SessionId,
+                            params: UriParams,
+                            state: State<u64>,
+                            user: Option<Extension<User>>,
+                            Attribute(mark): Attribute<u16>| {
+        assert_eq!(conn.session_id(), &id);
+        let user = user.map(|Extension(User(name))| name);
+        Ok::<_, CallError>(format!("{n} {} {:?} {} {user:?} {mark}", arguments.len(), params.get("what"), *state))
+    };
+    let server = build(Wamp::new().procedure("all/{what}", everything).state(7_u64));
+    let mut client = open(&server).await;
+    client.peer.connection().link().attributes().set(9_u16);
+    assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 None 9"]"#]);
+    let mut extensions = http::Extensions::new();
+    extensions.insert(User("ada"));
+    let mut peer = MockWebSocket::with(wire().extensions(extensions), |driver| driver);
+    peer.connection().link().attributes().set(9_u16);
+    let session = peer.open(server.clone()).await.unwrap();
+    texts(&mut peer);
+    let mut client = Client { peer, session, id: String::new() };
+    assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 Some(\"ada\") 9"]"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefixes_are_the_connections_own_and_bounded() {
+    let server = build(Wamp::new().procedure("http://a/calc#add", add).max_prefixes(2));
+    let (mut client, mut other) = (open(&server).await, open(&server).await);
+    assert_eq!(client.say(r#"[1,"calc","http://a/calc#"]"#).await, [""; 0]);
+    assert_eq!(client.say(r#"[2,"1","calc:add",1,2]"#).await, [r#"[3,"1",3.0]"#]);
+    assert!(other.say(r#"[2,"1","calc:add",1,2]"#).await[0].contains("NoSuchRPCEndpoint"));
+    client.say(r#"[1,"b","http://b"]"#).await;
+    client.say(r#"[1,"b","http://c"]"#).await;
+    assert_eq!(client.say_last(r#"[1,"c","http://c"]"#).await.reason, Reason::Policy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn malformed_messages_are_dealt_with_as_the_dialect_says() {
+    for (malformed, code) in [(1002, 1002), (1007, 1007), (1008, 1008), (4000, 4000)] {
+        let dialect = Dialect::default().with_malformed(Malformed::Close(malformed));
+        for bad in [Message::from("{}"), Message::Binary("[5,\"t\"]".into()), Message::from(r#"[8,"t",1]"#)] {
+            let mut client = open(&build(Wamp::new().topic("t", Open).dialect(dialect))).await;
+            client.say_last(bad).await;
+            assert_eq!(client.peer.close_frame().unwrap().code, CloseCode::from(code));
+            assert_eq!(client.heard(), [""; 0]);
+        }
+        let mut client = open(&build(Wamp::new().dialect(dialect))).await;
+        client.say_last(r#"[2,"1"]"#).await;
+        let heard = client.heard();
+        assert!(heard[0].starts_with(r#"[4,"1","http://api.wamp.ws/error#invalid-argument""#), "{heard:?}");
+    }
+    let dialect = Dialect::default().with_malformed(Malformed::Ignore);
+    let mut client = open(&build(Wamp::new().procedure("add", add).dialect(dialect))).await;
+    assert_eq!(client.say("{}").await, [""; 0]);
+    assert_eq!(client.say(r#"[2,"1","add",1,2]"#).await, [r#"[3,"1",3.0]"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_are_there_while_somebody_listens() {
+    let wamp = Wamp::new().topic("http://a/{room}", Open);
+    let topics = wamp.topics();
+    let server = build(wamp);
+    let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+    ada.say(r#"[5,"http://a/x"]"#).await;
+    ada.say(r#"[5,"http://a/x"]"#).await;
+    ada.say(r#"[5,"http://elsewhere/x"]"#).await;
+    bob.say(r#"[5,"http://a/y"]"#).await;
+    bob.say(r#"[7,"http://a/z",1]"#).await;
+    let uris = || topics.topics().iter().map(|topic| topic.uri().to_owned()).collect::<Vec<_>>();
+    assert_eq!(uris(), ["http://a/x", "http://a/y"]);
+    assert!(topics.declare("http://a/w") && !topics.declare("http://a/w"));
+    let rooms = topics.matching(&Pattern::new("http://a/{room}").unwrap());
+    let rooms: Vec<_> = rooms.iter().map(|(topic, params)| (params.get("room").unwrap(), topic.len())).collect();
+    assert_eq!(rooms, [("w", 0), ("x", 1), ("y", 1)]);
+    // From anywhere, byte for byte.
+    let x = topics.topic("http://a/x");
+    let event = RawValue::from_string(r#"{"b": 1.0e3,"a":[ ]}"#.to_owned()).unwrap();
+    assert_eq!((x.publish_raw(&event).sent, x.publish(&"hi").unwrap().sent), (1, 1));
+    let heard = ada.hear().await;
+    assert_eq!(heard, [r#"[8,"http://a/x",{"b": 1.0e3,"a":[ ]}]"#, r#"[8,"http://a/x","hi"]"#]);
+    assert_eq!(x.sessions()[0].as_str(), ada.id);
+    ada.say(r#"[6,"http://a/x"]"#).await;
+    ada.say(r#"[6,"http://a/x"]"#).await;
+    assert_eq!((x.publish(&1).unwrap().sent, x.len()), (0, 0));
+    bob.session.close(ClosedBy::Lost, Reason::Other).await;
+    assert_eq!((uris(), topics.len(), topics.retract("http://a/w")), (vec!["http://a/w".to_owned()], 0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_reach_whom_the_publisher_means() {
+    for (dialect, me) in [(Dialect::autobahn(), false), (Dialect::ratchet(), true)] {
+        let server = build(Wamp::new().topic("t", Open).dialect(dialect));
+        let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+        for client in [&mut ada, &mut bob] {
+            client.say(r#"[5,"t"]"#).await;
+        }
+        let (a, b) = (ada.id.clone(), bob.id.clone());
+        for (rest, to_ada, to_bob) in [
+            (String::new(), me, true),
+            (",true".into(), false, true),
+            (",false".into(), true, true),
+            (",[]".into(), true, true),
+            (format!(r#",["{b}"]"#), true, false),
+            (format!(r#",["{a}","nobody"]"#), false, true),
+            (format!(r#",[],["{b}"]"#), false, true),
+            (format!(r#",["{b}"],["{a}","{b}"]"#), true, false),
+            (",[],[]".into(), me, me),
+        ] {
+            ada.say(&format!(r#"[7,"t",1{rest}]"#)).await;
+            // What was published in one's own turn was heard in it.
+            ada.peer.send(format!(r#"[7,"t",1{rest}]"#));
+            assert_eq!(ada.session.turn().await, None);
+            assert_eq!(!ada.heard().is_empty(), to_ada, "{rest}");
+            let _ = bob.session.turn().await;
+            assert_eq!(!bob.heard().is_empty(), to_bob, "{rest}");
+        }
+    }
+}
+
+/// What was asked of a handler, and its answers.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<Vec<String>>>);
+
+impl Watch {
+    fn note(&self, what: &str, cx: &TopicContext) {
+        self.0.lock().unwrap().push(format!("{what} {} {}", cx.topic().uri(), cx.topic().len()));
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl TopicHandler for Watch {
+    async fn on_subscribe(&self, cx: &TopicContext) -> Result<(), TopicRefusal> {
+        self.note("subscribe", cx);
+        if cx.params().get("name") == Some("private") { Err(TopicRefusal::new("private")) } else { Ok(()) }
+    }
+
+    async fn on_subscribed(&self, cx: &TopicContext) {
+        self.note("subscribed", cx);
+    }
+
+    async fn on_unsubscribed(&self, cx: &TopicContext) {
+        self.note("unsubscribed", cx);
+    }
+
+    async fn on_publish(
+        &self,
+        cx: &TopicContext,
+        mut publication: Publication,
+    ) -> Result<Option<Publication>, TopicRefusal> {
+        self.note("publish", cx);
+        match publication.event.get() {
+            "0" => Ok(None),
+            "1" => Err(TopicRefusal::new("one")),
+            _ => {
+                publication.event = RawValue::from_string(format!("[{}]", publication.event.get()))?;
+                Ok(Some(publication))
+            }
+        }
+    }
+
+    async fn on_tick(&self, cx: &TopicContext) {
+        self.note("tick", cx);
+        let _ = cx.topic().publish("tick");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_refuse_rewrite_and_swallow_and_learn_who_leaves() {
+    let (watch, quiet) = (Watch::default(), Watch::default());
+    let wamp = Wamp::new().topic("t/{name}", watch.clone());
+    let server = build(wamp.topic("quiet", TopicRoute::new(quiet.clone()).broadcast(false)));
+    let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+    for topic in ["t/x", "t/x", "t/private", "quiet"] {
+        ada.say(&format!(r#"[5,"{topic}"]"#)).await;
+    }
+    assert_eq!(watch.take(), ["subscribe t/x 0", "subscribed t/x 1", "subscribe t/private 0"]);
+    for event in ["0", "1", "2"] {
+        bob.say(&format!(r#"[7,"t/x",{event}]"#)).await;
+        bob.say(&format!(r#"[7,"quiet",{event}]"#)).await;
+    }
+    assert_eq!(ada.hear().await, [r#"[8,"t/x",[2]]"#]);
+    assert_eq!(watch.take(), ["publish t/x 1"; 3]);
+    ada.say(r#"[6,"t/private"]"#).await;
+    ada.session.close(ClosedBy::Peer, Reason::Done).await;
+    assert_eq!(watch.take(), ["unsubscribed t/x 0"]);
+    assert_eq!(quiet.take().last().unwrap(), "unsubscribed quiet 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_ticks_while_somebody_listens() {
+    let watch = Watch::default();
+    let server = build(Wamp::new().topic("{*all}", TopicRoute::new(watch.clone()).every(Duration::from_secs(1))));
+    let mut client = open(&server).await;
+    sleep(Duration::from_secs(5)).await;
+    client.say(r#"[5,"t"]"#).await;
+    watch.take();
+    sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(watch.take(), ["tick t 1", "tick t 1"]);
+    assert_eq!(client.hear().await, [r#"[8,"t","tick"]"#; 2]);
+    client.say(r#"[6,"t"]"#).await;
+    watch.take();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(watch.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_on_while_a_handler_of_topics_waits() {
+    struct Waits(Arc<Notify>);
+    impl TopicHandler for Waits {
+        async fn on_subscribe(&self, _: &TopicContext) -> Result<(), TopicRefusal> {
+            self.0.notified().await;
+            Ok(())
+        }
+    }
+    let go_on = Arc::new(Notify::new());
+    let notify = go_on.clone();
+    let slow = async move || {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<(), CallError>(())
+    };
+    let waits = Waits(go_on);
+    let server = build(Wamp::new().topic("t", waits).procedure("slow", move || slow()));
+    let mut client = open(&server).await;
+    client.say(r#"[2,"1","slow"]"#).await;
+    let Client { peer, session, .. } = &mut client;
+    tokio::join!(session.deliver(r#"[5,"t"]"#.into()), async {
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(texts(peer), [r#"[3,"1",null]"#]);
+        notify.notify_one();
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_are_bounded() {
+    let server = build(Wamp::new().topic("{*all}", Open).max_subscriptions(2));
+    let mut client = open(&server).await;
+    for topic in ["a", "b", "a"] {
+        client.say(&format!(r#"[5,"{topic}"]"#)).await;
+    }
+    client.say(r#"[6,"a"]"#).await;
+    client.say(r#"[5,"c"]"#).await;
+    assert_eq!(client.say_last(r#"[5,"d"]"#).await.reason, Reason::Policy);
+}
+
+/// Notes which middleware a call or a topic has met.
+struct Around<N>(&'static str, N, Arc<Mutex<Vec<&'static str>>>);
+
+impl Procedure for Around<BoxProcedure> {
+    async fn call(&self, mut call: Invocation) -> Outcome {
+        self.2.lock().unwrap().push(self.0);
+        if call.arguments().is_empty() {
+            return Err(Fault::NotAuthorized.into());
+        }
+        let unchanged = call.arguments().clone();
+        call.set_arguments(unchanged);
+        self.1.call(call).await
+    }
+}
+
+impl TopicHandler for Around<BoxTopicHandler> {
+    async fn on_subscribe(&self, cx: &TopicContext) -> Result<(), TopicRefusal> {
+        self.2.lock().unwrap().push(self.0);
+        self.1.on_subscribe(cx).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn middleware_is_met_in_the_order_in_which_it_was_added() {
+    let met = Arc::new(Mutex::new(Vec::new()));
+    let mut wamp = Wamp::new().procedure("add", add).topic("t", Open);
+    for name in ["first", "second"] {
+        let (calls, topics) = (met.clone(), met.clone());
+        wamp = wamp
+            .calls_through(move |next| Around(name, next, calls.clone()))
+            .topics_through(move |next| Around(name, next, topics.clone()));
+    }
+    let mut client = open(&build(wamp)).await;
+    assert_eq!(client.say(r#"[2,"1","add",1,2]"#).await, [r#"[3,"1",3.0]"#]);
+    client.say(r#"[5,"t"]"#).await;
+    let heard = client.say(r#"[2,"1","add"]"#).await;
+    assert_eq!(heard, [r#"[4,"1","http://api.wamp.ws/error#not-authorized","not authorized"]"#]);
+    assert_eq!(*met.lock().unwrap(), ["first", "second", "first", "second", "first"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_come_by_name_too_and_what_cannot_be_is_an_error() {
+    let handlers = || Handlers::new().procedure("adder", || add).topic("open", || Open);
+    let wamp = Wamp::new().handlers(handlers()).procedure_named("add", "adder").topic_named("t", "open");
+    let mut client = open(&build(wamp)).await;
+    assert_eq!(client.say(r#"[2,"1","add",1,2]"#).await, [r#"[3,"1",3.0]"#]);
+    let error = |wamp: Wamp| wamp.build().unwrap_err();
+    let unknown = error(Wamp::new().handlers(handlers()).procedure_named("add", "open"));
+    assert_eq!(unknown, WampError::UnknownHandler("open".into()));
+    assert_eq!(error(Wamp::new().procedure("a", add).procedure("a", add)), WampError::Twice("a".into()));
+    assert!(matches!(error(Wamp::new().topic("{", Open)), WampError::Pattern(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ratchets_clients_are_understood() {
+    let args = async |arguments: CallArguments| Ok::<_, CallError>(arguments.to_raw());
+    let server = build(Wamp::new().procedure("http://a/calc#args", args).dialect(Dialect::ratchet()));
+    let mut client = open(&server).await;
+    client.say(r#"[1,"calc","http://a/calc"]"#).await;
+    assert_eq!(client.say(r#"[2,"1","calc:args",[1,2.50]]"#).await, [r#"[3,"1",[1,2.50]]"#]);
+    assert_eq!(client.say(r#"[2,"1","calc:args",[1],2]"#).await, [r#"[3,"1",[[1],2]]"#]);
+}
+
+/// A handler of one's own below the router's place.
+#[tokio::test(start_paused = true)]
+async fn requests_come_whole_to_a_handler_of_ones_own() {
+    struct Echo;
+    impl Handler<WampConnection> for Echo {
+        type State = ();
+        async fn on_open(&self, _: &WampConnection) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_message(&self, conn: &WampConnection, _: &mut (), request: Request) -> Result<(), Error> {
+            if let Request::Call(call) = request {
+                conn.call_result(&call.id, &call.procedure).await?;
+            }
+            Ok(())
+        }
+    }
+    let mut peer = MockWebSocket::with(wire(), |driver| driver);
+    let mut session = peer.open(WampLayer::new(Echo)).await.unwrap();
+    texts(&mut peer);
+    session.message(r#"[1,"p","http://p#"]"#.into()).await.unwrap();
+    session.message(r#"[2,"1","p:x"]"#.into()).await.unwrap();
+    assert_eq!(texts(&mut peer), [r#"[3,"1","http://p#x"]"#]);
+    let _: &WebSocketConnection = peer.connection();
+}
