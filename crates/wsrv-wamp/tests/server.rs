@@ -476,7 +476,7 @@ async fn calls_go_on_while_a_handler_of_topics_waits() {
         Ok::<(), CallError>(())
     };
     let waits = Waits(go_on);
-    let server = build(Wamp::new().topic("t", waits).procedure("slow", move || slow()));
+    let server = build(Wamp::new().topic("t", waits).procedure("slow", slow));
     let mut client = open(&server).await;
     client.say(r#"[2,"1","slow"]"#).await;
     let Client { peer, session, .. } = &mut client;
