@@ -1,10 +1,22 @@
-//! What a WAMP message costs beyond its WebSocket message: taken apart, and written.
+//! What a WAMP message costs beyond its WebSocket message: taken apart, written, and on whole connections beside the echo
+//! and the broadcast of the same bytes.
 #![allow(missing_docs)]
 
-use divan::counter::BytesCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::Runtime;
+use tokio::task::yield_now;
+use wsrv_benches::{Crowd, Silent, echo, request, runtime, talk, text_frame};
+use wsrv_core::Driver;
+use wsrv_rfc6455::Message;
+use wsrv_rfc6455::connection::WebSocket;
 use wsrv_wamp::message::{encode_call_result, encode_event};
-use wsrv_wamp::{ClientMessage, Dialect, Exclude, MessageLimits, Prefixes, RawValue, Recipients};
+use wsrv_wamp::{
+    Args, CallError, ClientMessage, Dialect, Exclude, MessageLimits, Open, Prefixes, RawValue, Recipients, Topic,
+    TopicRegistry, Wamp,
+};
 
 fn main() {
     divan::main();
@@ -73,4 +85,107 @@ fn includes(bencher: Bencher, listed: usize) {
     let exclude = Exclude::Sessions(ids);
     let recipients = Recipients::new(&exclude, None, None, &Dialect::autobahn());
     bencher.bench_local(|| recipients.includes(black_box("session-99999999")));
+}
+
+/// Enough that opening and closing the connection do not count.
+const READS: usize = 2_000;
+const PER_READ: usize = 16;
+
+async fn add(Args((a, b)): Args<(i64, i64)>) -> Result<i64, CallError> {
+    Ok(a + b)
+}
+
+fn wire() -> WebSocket {
+    WebSocket::server(request()).subprotocol(Some("wamp"))
+}
+
+/// Calls that are answered, 16 to a read. What it takes beyond [`echo_of_a_call`] is WAMP's.
+#[divan::bench(sample_size = 1, sample_count = 50)]
+fn call(bencher: Bencher) {
+    let server = Arc::new(Wamp::new().procedure("http://example.com/calc#add", add).build().expect("good patterns"));
+    let read = text_frame(CALL).repeat(PER_READ).into();
+    bencher.counter(ItemsCount::new(READS * PER_READ)).bench_local(|| talk(&read, READS, wire(), server.clone()));
+}
+
+#[divan::bench(sample_size = 1, sample_count = 50)]
+fn echo_of_a_call(bencher: Bencher) {
+    let read = text_frame(CALL).repeat(PER_READ).into();
+    bencher.counter(ItemsCount::new(READS * PER_READ)).bench_local(|| echo(&read, READS));
+}
+
+/// Connections that have subscribed to [`TOPIC`], and to others.
+struct Audience {
+    runtime: Runtime,
+    topic: Topic,
+    written: Arc<AtomicUsize>,
+}
+
+impl Audience {
+    fn new(members: usize, other_topics: usize) -> Self {
+        let (runtime, written) = (runtime(), Arc::<AtomicUsize>::default());
+        let wamp = Wamp::new().topic("{*all}", Open).max_subscriptions(usize::MAX);
+        let topics: TopicRegistry = wamp.topics();
+        let server = Arc::new(wamp.build().expect("a good pattern"));
+        let subscribe = |topic: &str| text_frame(&format!("[5,\"{topic}\"]"));
+        runtime.block_on(async {
+            for _ in 0..members {
+                let stream = Silent::new(written.clone()).after(subscribe(TOPIC));
+                tokio::spawn(Driver::io(stream, wire()).run(server.clone()));
+            }
+            let others = (0..other_topics).flat_map(|at| subscribe(&format!("http://example.com/other/{at}")));
+            let stream = Silent::new(Arc::default()).after(others.collect());
+            tokio::spawn(Driver::io(stream, wire()).run(server.clone()));
+            while topics.topic(TOPIC).len() < members || topics.len() < 1 + other_topics {
+                yield_now().await;
+            }
+        });
+        Audience { runtime, topic: topics.topic(TOPIC), written }
+    }
+
+    /// Publishes, and returns when all of it has been written.
+    fn publish(&self, event: &RawValue) {
+        let text = encode_event(TOPIC, event).len();
+        let all = self.topic.len() * (text + if text < 126 { 2 } else { 4 });
+        self.written.store(0, Ordering::Relaxed);
+        self.runtime.block_on(async {
+            self.topic.publish_raw(event);
+            while self.written.load(Ordering::Relaxed) < all {
+                yield_now().await;
+            }
+        });
+    }
+}
+
+fn event_of(size: usize) -> Box<RawValue> {
+    RawValue::from_string(format!("\"{}\"", "x".repeat(size - 2))).expect("it is JSON")
+}
+
+/// An event to so many subscribers. Items are deliveries; [`broadcast_of_an_event`] sends the same bytes to a group.
+#[divan::bench(args = [1, 100, 10_000], consts = [125, 4096], sample_size = 5, sample_count = 30)]
+fn publish<const SIZE: usize>(bencher: Bencher, members: usize) {
+    let (audience, event) = (Audience::new(members, 0), event_of(SIZE));
+    bencher.counter(ItemsCount::new(members)).bench_local(|| audience.publish(&event));
+}
+
+#[divan::bench(args = [1, 100, 10_000], consts = [125, 4096], sample_size = 5, sample_count = 30)]
+fn broadcast_of_an_event<const SIZE: usize>(bencher: Bencher, members: usize) {
+    let (crowd, text) = (Crowd::new(members), encode_event(TOPIC, &event_of(SIZE)));
+    bencher.counter(ItemsCount::new(members)).bench_local(|| crowd.send(Message::from(&*text)));
+}
+
+/// The same among so many other topics.
+#[divan::bench(args = [0, 100_000], sample_size = 5, sample_count = 30)]
+fn publish_among_topics(bencher: Bencher, topics: usize) {
+    let (audience, event) = (Audience::new(100, topics), event_of(125));
+    bencher.counter(ItemsCount::new(100_usize)).bench_local(|| audience.publish(&event));
+}
+
+/// One connection subscribes to a thousand topics, and leaves.
+#[divan::bench(sample_size = 1, sample_count = 50)]
+fn a_thousand_subscriptions_end(bencher: Bencher) {
+    let server = Arc::new(Wamp::new().topic("{*all}", Open).build().expect("a good pattern"));
+    let subscribe = |at| text_frame(&format!("[5,\"http://example.com/rooms/{at}\"]"));
+    let read: Arc<[u8]> = (0..1_000).flat_map(subscribe).collect::<Vec<u8>>().into();
+    assert!(read.len() <= 64 * 1024, "one read has room for it");
+    bencher.counter(ItemsCount::new(1_000_usize)).bench_local(|| talk(&read, 1, wire(), server.clone()));
 }

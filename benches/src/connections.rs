@@ -32,10 +32,19 @@ impl Handler<WebSocketConnection> for Echo {
 ///
 /// If the connection ends for another reason than that its peer is gone.
 pub fn echo(read: &Arc<[u8]>, reads: usize) {
+    talk(read, reads, WebSocket::server(request()), Arc::new(Echo));
+}
+
+/// The same with another handler.
+///
+/// # Panics
+///
+/// If the connection ends for another reason than that its peer is gone.
+pub fn talk<H: Handler<WebSocketConnection>>(read: &Arc<[u8]>, reads: usize, wire: WebSocket, handler: Arc<H>) {
     runtime().block_on(async {
-        let driver = Driver::io(Repeat::new(read.clone(), reads), WebSocket::server(request()));
+        let driver = Driver::io(Repeat::new(read.clone(), reads), wire);
         // A task of its own, as in a server.
-        let closed = tokio::spawn(driver.run(Arc::new(Echo))).await.expect("the driver does not panic");
+        let closed = tokio::spawn(driver.run(handler)).await.expect("the driver does not panic");
         assert!(!closed.clean, "the frames are not what they should be: {closed}");
     });
 }
@@ -129,7 +138,8 @@ pub fn broadcast(frame: &Arc<[u8]>, messages: usize, members: usize) {
 /// What a client's frame has and a server's has not.
 const MASKING_KEY: usize = 4;
 
-fn runtime() -> Runtime {
+/// One thread, and time.
+pub fn runtime() -> Runtime {
     // After so many tasks the runtime looks for events, of which there are none; without sockets that look is a sleep.
     const SELDOM: u32 = 1_000_000;
     Builder::new_current_thread().enable_time().event_interval(SELDOM).build().expect("a runtime")

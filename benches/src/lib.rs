@@ -11,7 +11,7 @@ use wsrv_rfc6455::frame::{Header, OpCode};
 use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, RequestHead};
 use wsrv_rfc6455::{Message, mask};
 
-pub use connections::{Crowd, broadcast, echo};
+pub use connections::{Crowd, broadcast, echo, runtime, talk};
 pub use stream::{Repeat, Silent};
 
 /// The key of all masked frames. Any but zeros, for which unmasking has nothing to do.
@@ -77,12 +77,21 @@ impl Kind {
 /// A message of `size` bytes as a client sends it: one masked frame.
 pub fn frame(kind: Kind, size: usize) -> Vec<u8> {
     let opcode = if kind == Kind::Binary { OpCode::Binary } else { OpCode::Text };
+    masked(opcode, kind.text(size).as_bytes())
+}
+
+fn masked(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    Header { mask: Some(KEY), ..Header::whole(opcode, size as u64) }.encode(&mut frame);
+    Header { mask: Some(KEY), ..Header::whole(opcode, payload.len() as u64) }.encode(&mut frame);
     let start = frame.len();
-    frame.extend_from_slice(kind.text(size).as_bytes());
+    frame.extend_from_slice(payload);
     mask::apply(&mut frame[start..], KEY, 0);
     frame
+}
+
+/// A text as a client sends it: one masked frame.
+pub fn text_frame(text: &str) -> Vec<u8> {
+    masked(OpCode::Text, text.as_bytes())
 }
 
 /// Several such frames, one after the other.

@@ -45,22 +45,35 @@ impl AsyncWrite for Repeat {
     }
 }
 
-/// A peer that never says anything, and of whom is only known how much it was sent.
+/// A peer that says next to nothing, and of whom is only known how much it was sent.
 #[derive(Debug)]
 pub struct Silent {
+    first: Vec<u8>,
     written: Arc<AtomicUsize>,
 }
 
 impl Silent {
     /// Adds the bytes written to it to `written`, which it may share with others.
     pub fn new(written: Arc<AtomicUsize>) -> Self {
-        Self { written }
+        Self { first: Vec::new(), written }
+    }
+
+    /// Says this at first, all at once.
+    pub fn after(mut self, first: Vec<u8>) -> Self {
+        self.first = first;
+        self
     }
 }
 
 impl AsyncRead for Silent {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Poll::Pending;
+        }
+        let some = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..some]);
+        self.first.drain(..some);
+        Poll::Ready(Ok(()))
     }
 }
 
