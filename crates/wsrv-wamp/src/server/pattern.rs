@@ -44,8 +44,17 @@ pub struct InvalidPattern {
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
-    /// `None`: the URI itself.
-    parts: Option<(Regex, Vec<Arc<str>>)>,
+    meaning: Meaning,
+}
+
+#[derive(Clone)]
+enum Meaning {
+    /// The URI itself.
+    Exact,
+    /// All that begin so, and the name of what follows. Many patterns are this simple, and a regex costs a microsecond.
+    Prefix(String, Arc<str>),
+    /// Others, with the names of what the groups find.
+    Regex(Regex, Vec<Arc<str>>),
 }
 
 impl Pattern {
@@ -58,17 +67,25 @@ impl Pattern {
     pub fn new(pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         let text = pattern.into();
         match compile(&text) {
-            Ok(parts) => Ok(Pattern { text, parts }),
+            Ok(meaning) => Ok(Pattern { text, meaning }),
             Err(why) => Err(InvalidPattern { pattern: text, why }),
         }
     }
 
     /// The parameters of this URI, if the pattern means it.
     pub fn matches(&self, uri: &str) -> Option<UriParams> {
-        let Some((regex, names)) = &self.parts else { return (self.text == uri).then(UriParams::default) };
-        let found = regex.captures(uri)?;
-        let values = found.iter().skip(1).map(|value| value.map_or("", |value| value.as_str()).to_owned());
-        Some(UriParams(names.iter().cloned().zip(values).collect()))
+        match &self.meaning {
+            Meaning::Exact => (self.text == uri).then(UriParams::default),
+            Meaning::Prefix(prefix, name) => {
+                let rest = uri.strip_prefix(&**prefix)?;
+                Some(UriParams(vec![(name.clone(), rest.to_owned())]))
+            }
+            Meaning::Regex(regex, names) => {
+                let found = regex.captures(uri)?;
+                let values = found.iter().skip(1).map(|value| value.map_or("", |value| value.as_str()).to_owned());
+                Some(UriParams(names.iter().cloned().zip(values).collect()))
+            }
+        }
     }
 
     /// The pattern as it was written.
@@ -78,13 +95,11 @@ impl Pattern {
 
     /// Whether it means one URI only: itself.
     pub fn is_exact(&self) -> bool {
-        self.parts.is_none()
+        matches!(self.meaning, Meaning::Exact)
     }
 }
 
-type Compiled = Option<(Regex, Vec<Arc<str>>)>;
-
-fn compile(text: &str) -> Result<Compiled, &'static str> {
+fn compile(text: &str) -> Result<Meaning, &'static str> {
     let (mut regex, mut names, mut rest) = (String::from("^"), Vec::<Arc<str>>::new(), text);
     while let Some(at) = rest.find(['{', '}']) {
         let (literal, param) = rest.split_at(at);
@@ -107,11 +122,14 @@ fn compile(text: &str) -> Result<Compiled, &'static str> {
         rest = behind;
     }
     if names.is_empty() {
-        return Ok(None);
+        return Ok(Meaning::Exact);
+    }
+    if let ([name], Some((prefix, _))) = (&*names, text.split_once("{*")) {
+        return Ok(Meaning::Prefix(prefix.to_owned(), name.clone()));
     }
     regex.push_str(&regex_lite::escape(rest));
     regex.push('$');
-    Ok(Some((Regex::new(&regex).map_err(|_| "it is too long")?, names)))
+    Ok(Meaning::Regex(Regex::new(&regex).map_err(|_| "it is too long")?, names))
 }
 
 impl fmt::Debug for Pattern {
