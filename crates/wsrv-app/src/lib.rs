@@ -253,6 +253,6 @@ pub mod layer {
 }
 
 // The programs in the README have to compile; some need a feature.
-#[cfg(all(doctest, feature = "http", feature = "tls"))]
+#[cfg(all(doctest, feature = "http", feature = "tls", feature = "wamp"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
