@@ -247,6 +247,28 @@ async fn slow_calls_hold_up_nothing_within_their_bound_and_end_with_the_connecti
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_running_calls_have_brought_is_bounded_in_bytes_too() {
+    let slow = async |Args((text,)): Args<(String,)>| {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<usize, CallError>(text.len())
+    };
+    let mut client = open(&build(Wamp::new().procedure("slow", slow).max_call_bytes(10_000))).await;
+    for (id, len) in [(1, 20_000), (2, 4_000), (3, 4_000), (4, 4_000)] {
+        client.peer.send(format!(r#"[2,"{id}","slow","{}"]"#, "x".repeat(len)));
+    }
+    let began = tokio::time::Instant::now();
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        assert_eq!(client.session.turn().await, None);
+        heard.extend(client.heard().into_iter().map(|answer| (answer, began.elapsed().as_secs())));
+        client.session.woken().await;
+    }
+    let expected = [("1", 20_000, 1), ("2", 4_000, 2), ("3", 4_000, 2), ("4", 4_000, 3)];
+    let expected = expected.map(|(id, len, time)| (format!(r#"[3,"{id}",{len}]"#), time));
+    assert_eq!(heard, expected, "one that is too large runs alone, then two at a time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn functions_take_what_they_ask_for() {
     #[derive(Clone)]
     struct User(&'static str);

@@ -59,6 +59,11 @@ impl CallArguments {
         CallArguments { text: unwrapped.text().into(), skip: unwrapped.skip(), len: unwrapped.len() }
     }
 
+    /// The bytes of the message that they keep in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.text.len()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len

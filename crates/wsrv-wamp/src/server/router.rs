@@ -33,14 +33,22 @@ pub struct Router {
     pub(crate) states: Arc<States>,
     pub(crate) settings: Settings,
     pub(crate) max_calls: usize,
+    pub(crate) max_call_bytes: usize,
     pub(crate) max_subscriptions: usize,
 }
 
 /// What is remembered of one connection.
 pub struct RouterState {
     subscriptions: HashMap<Arc<str>, Subscription>,
-    /// Calls that have not been answered at once. Most connections never have any.
+    calls: Calls,
+}
+
+/// Calls that have not been answered at once. Most connections never have any.
+#[derive(Default)]
+struct Calls {
     running: Option<Box<FuturesUnordered<Running>>>,
+    /// What came with them.
+    bytes: usize,
 }
 
 struct Subscription {
@@ -49,8 +57,8 @@ struct Subscription {
     _member: NamedMembership<WampConnection>,
 }
 
-/// A call up to its answer.
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A call up to its answer, and then how many bytes had come with it.
+type Running = Pin<Box<dyn Future<Output = usize> + Send>>;
 
 impl Router {
     /// The topics, to publish from anywhere.
@@ -63,20 +71,20 @@ impl Router {
             let fault = Fault::NoSuchProcedure { uri: call.procedure };
             return Ok(conn.call_error(&call.id, &self.settings.tell(fault.into())).await?);
         };
-        let id = call.id.clone();
+        let (id, bytes) = (call.id.clone(), call.arguments.held());
         let invocation = Invocation { conn: conn.clone(), call, params, states: self.states.clone() };
         let started = route.procedure.start(invocation);
-        let mut running: Running = Box::pin(answer(conn.clone(), id, started, route.timeout, self.settings.clone()));
+        let answered = answer(conn.clone(), id, started, route.timeout, self.settings.clone());
+        let mut running: Running = Box::pin(answered.map(move |()| bytes));
         // Most are answered at once, and never become one among others.
         if poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await.is_ready() {
             return Ok(());
         }
-        let all = state.running.get_or_insert_default();
-        while all.len() >= self.max_calls {
-            // Meanwhile nothing is read from this peer.
-            all.next().await;
+        // Meanwhile nothing is read from this peer.
+        while !state.calls.have_room(bytes, self.max_calls, self.max_call_bytes) {
+            poll_fn(|cx| state.calls.poll(cx)).await;
         }
-        all.push(running);
+        state.calls.push(running, bytes);
         Ok(())
     }
 
@@ -88,7 +96,7 @@ impl Router {
         if state.subscriptions.len() >= self.max_subscriptions {
             return Err(Error::new(Reason::Policy, "too many subscriptions"));
         }
-        if let Err(why) = alongside(&mut state.running, route.handler.on_subscribe(&cx)).await {
+        if let Err(why) = alongside(&mut state.calls, route.handler.on_subscribe(&cx)).await {
             tracing::debug!(conn = %conn.id(), topic, %why, "a subscription was refused");
             return Ok(());
         }
@@ -96,19 +104,19 @@ impl Router {
         let name = member.group().name().clone();
         let subscription = Subscription { cx: cx.clone(), handler: route.handler.clone(), _member: member };
         state.subscriptions.insert(name, subscription);
-        alongside(&mut state.running, route.handler.on_subscribed(&cx)).await;
+        alongside(&mut state.calls, route.handler.on_subscribed(&cx)).await;
         Ok(())
     }
 
     async fn unsubscribe(&self, state: &mut RouterState, topic: &str) {
         if let Some(subscription) = state.subscriptions.remove(topic) {
-            alongside(&mut state.running, subscription.end()).await;
+            alongside(&mut state.calls, subscription.end()).await;
         }
     }
 
     async fn publish(&self, conn: &WampConnection, state: &mut RouterState, publication: Publication) {
         let Some((route, cx)) = self.find(conn, &publication.topic) else { return };
-        let publication = match alongside(&mut state.running, route.handler.on_publish(&cx, publication)).await {
+        let publication = match alongside(&mut state.calls, route.handler.on_publish(&cx, publication)).await {
             Ok(Some(publication)) if route.broadcast => publication,
             Ok(_) => return,
             Err(why) => {
@@ -165,23 +173,37 @@ async fn answer(conn: WampConnection, id: String, started: Started, time: Option
 }
 
 /// Does this, and lets the running calls go on meanwhile.
-async fn alongside<T>(running: &mut Option<Box<FuturesUnordered<Running>>>, work: impl Future<Output = T>) -> T {
+async fn alongside<T>(calls: &mut Calls, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {
         let done = work.as_mut().poll(cx);
         if done.is_pending() {
-            let _ = poll_running(running, cx);
+            while calls.poll(cx).is_ready() {}
         }
         done
     })
     .await
 }
 
-/// Whether one was answered.
-fn poll_running(running: &mut Option<Box<FuturesUnordered<Running>>>, cx: &mut Context<'_>) -> Poll<()> {
-    match running {
-        Some(running) if !running.is_empty() => running.poll_next_unpin(cx).map(drop),
-        _ => Poll::Pending,
+impl Calls {
+    fn have_room(&self, bytes: usize, max_calls: usize, max_bytes: usize) -> bool {
+        let calls = self.running.as_ref().map_or(0, |running| running.len());
+        calls == 0 || calls < max_calls && self.bytes + bytes <= max_bytes
+    }
+
+    fn push(&mut self, running: Running, bytes: usize) {
+        self.bytes += bytes;
+        self.running.get_or_insert_default().push(running);
+    }
+
+    /// Ready when one was answered.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.running {
+            Some(running) if !running.is_empty() => running.poll_next_unpin(cx).map(|done| {
+                self.bytes -= done.unwrap_or(0);
+            }),
+            _ => Poll::Pending,
+        }
     }
 }
 
@@ -189,7 +211,7 @@ impl Handler<WampConnection> for Router {
     type State = RouterState;
 
     async fn on_open(&self, _: &WampConnection) -> Result<RouterState, Error> {
-        Ok(RouterState { subscriptions: HashMap::new(), running: None })
+        Ok(RouterState { subscriptions: HashMap::new(), calls: Calls::default() })
     }
 
     async fn on_message(&self, conn: &WampConnection, state: &mut RouterState, request: Request) -> Result<(), Error> {
@@ -203,8 +225,8 @@ impl Handler<WampConnection> for Router {
     }
 
     async fn on_close(&self, _: &WampConnection, state: RouterState, _: Closed) {
-        let RouterState { subscriptions, running } = state;
-        drop(running);
+        let RouterState { subscriptions, calls } = state;
+        drop(calls);
         for subscription in subscriptions.into_values() {
             subscription.end().await;
         }
@@ -216,7 +238,7 @@ impl Handler<WampConnection> for Router {
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        poll_running(&mut state.running, cx).map(Ok)
+        state.calls.poll(cx).map(Ok)
     }
 }
 
@@ -230,7 +252,7 @@ impl fmt::Debug for RouterState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouterState")
             .field("subscriptions", &self.subscriptions.len())
-            .field("calls", &self.running.as_ref().map_or(0, |running| running.len()))
+            .field("calls", &self.calls.running.as_ref().map_or(0, |running| running.len()))
             .finish()
     }
 }

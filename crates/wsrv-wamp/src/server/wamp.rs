@@ -41,6 +41,7 @@ use std::sync::Arc;
 /// | prefixes of a connection | [`max_prefixes`](Wamp::max_prefixes) | 100 | closed, 1008 |
 /// | subscriptions of a connection | [`max_subscriptions`](Wamp::max_subscriptions) | 1,000 | closed, 1008 |
 /// | calls of a connection at once | [`max_calls`](Wamp::max_calls) | 128 | nothing more is read until one ends |
+/// | bytes of the messages that these came in | [`max_call_bytes`](Wamp::max_call_bytes) | 1 MiB | the same |
 /// | a call's time | [`ProcedureRoute::timeout`] | none | answered with [`Fault::Timeout`] |
 #[derive(Default)]
 pub struct Wamp {
@@ -52,6 +53,7 @@ pub struct Wamp {
     states: States,
     settings: Settings,
     max_calls: Option<usize>,
+    max_call_bytes: Option<usize>,
     max_subscriptions: Option<usize>,
 }
 
@@ -197,6 +199,13 @@ impl Wamp {
         self
     }
 
+    /// How many bytes of messages the calls of a connection that run at once may have brought. One call may always run.
+    /// Default 1 MiB.
+    pub fn max_call_bytes(mut self, bytes: usize) -> Self {
+        self.max_call_bytes = Some(bytes);
+        self
+    }
+
     /// The topics of the server to be: to publish from anywhere, and to look who listens.
     pub fn topics(&self) -> TopicRegistry {
         self.registry.clone()
@@ -241,7 +250,8 @@ impl Wamp {
             registry,
             states,
             settings: settings.clone(),
-            max_calls: self.max_calls.unwrap_or(128).max(1),
+            max_calls: self.max_calls.unwrap_or(128),
+            max_call_bytes: self.max_call_bytes.unwrap_or(1024 * 1024),
             max_subscriptions: self.max_subscriptions.unwrap_or(1_000),
         };
         Ok(WampLayer::with(router, settings))
