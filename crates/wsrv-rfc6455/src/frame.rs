@@ -139,13 +139,13 @@ impl Header {
     ///
     /// It writes what it is told: whether a control frame is short enough, or a mask belongs there, is for the
     /// caller, normally a [`Sender`](crate::Sender), to know.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&self, out: &mut (impl Output + ?Sized)) {
         let (bytes, len) = self.to_array();
         put(&bytes[..len], out);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn to_array(self) -> ([u8; MAX_HEADER], usize) {
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = if self.fin { FIN } else { 0 } | (self.reserved << 4) & RSV | self.opcode.as_u8();

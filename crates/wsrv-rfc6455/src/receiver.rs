@@ -85,7 +85,7 @@ impl Receiver {
     /// # Errors
     ///
     /// The rule that the peer broke. All later calls give the same error and drop what is in the buffer.
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received, ProtocolError> {
         if self.ready > 0 {
             self.skip(buffer);
@@ -104,7 +104,7 @@ impl Receiver {
     /// # Panics
     ///
     /// If `found` is not what the last call of `receive` found, or `buffer` not the one it was found in.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, found: Found, buffer: &mut BytesMut) -> Message {
         let (offset, size) = (found.offset(), mem::take(&mut self.ready));
         if size > 0 && size == offset + found.len() && found.len() < SHARE_FROM {
@@ -223,9 +223,7 @@ impl Receiver {
         // Most payloads stay masked until they are copied. Not those that are not copied, and not text in need of a
         // close look.
         if len >= SHARE_FROM || (text && !mask::hides_ascii(payload, key)) {
-            mask::apply(payload, key, 0);
-            if text && !utf8::is_valid(payload) {
-                mask::apply(payload, key, 0);
+            if !unmask_and_check(payload, text, key) {
                 return None;
             }
             key = mask::NONE;
@@ -462,6 +460,17 @@ impl Receiver {
         buffer.clear();
         error
     }
+}
+
+/// Unmasks a whole payload. False: it is text that is no UTF-8, and is left as it was.
+#[inline(never)]
+fn unmask_and_check(payload: &mut [u8], text: bool, key: [u8; 4]) -> bool {
+    mask::apply(payload, key, 0);
+    let is_good = !text || utf8::is_valid(payload);
+    if !is_good {
+        mask::apply(payload, key, 0);
+    }
+    is_good
 }
 
 /// A close frame's content: nothing, or a code and a reason.

@@ -23,7 +23,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use pin_project_lite::pin_project;
-use reader::{Next, Reader};
+use reader::{AtHand, Next, Reader};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -341,12 +341,11 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
         let mut forgiven = false;
         loop {
             let next = match reader.next_at_hand() {
-                Some(found) => Event::Next(Next::Found(found)),
+                Some(found) => Event::Next(Next::Message(AtHand::Found(found))),
                 None => next(reader, handler, conn, state, &mut forgiven, &mut at_rest).await,
             };
             let message = match next {
-                Event::Next(Next::Found(found)) => reader.take(found),
-                Event::Next(Next::Stored) => reader.take_stored(),
+                Event::Next(Next::Message(message)) => message,
                 Event::Next(Next::End) => return reader.take_end(),
                 Event::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
                 Event::Failed(error) => match judge(reader, handler, conn, state, error).await {
@@ -357,8 +356,9 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
                     }
                 },
             };
-            let handled = step!(reader, handler.on_message(conn, state, message), Patience::UntilEnd);
-            match handled {
+            // Lifted out at the moment when the handler's future is made: each move of a message is felt.
+            let step = step!(reader, handler.on_message(conn, state, reader.take(message)), Patience::UntilEnd);
+            match step {
                 Stepped::Done(Ok(())) => {}
                 Stepped::Done(Err(error)) => {
                     if let Some(end) = judge(reader, handler, conn, state, error).await {

@@ -23,12 +23,17 @@ type Incoming<W> = <<W as Wire>::Connection as Connection>::Incoming;
 pub(super) type Found<W> = <<W as Wire>::Receiver as Receive<W>>::Found;
 
 pub(super) enum Next<F> {
-    /// A message lies in the buffer.
-    Found(F),
-    /// A message was received ahead.
-    Stored,
+    Message(AtHand<F>),
     /// There will be none.
     End,
+}
+
+/// Where the next message is.
+pub(super) enum AtHand<F> {
+    /// In the buffer.
+    Found(F),
+    /// It was received ahead.
+    Stored,
 }
 
 /// Its drop closes the stream, however the task ends.
@@ -123,7 +128,8 @@ impl<W: Wire> Reader<W> {
         self.state = State::Ended(end);
     }
 
-    pub(super) fn take(&mut self, found: Found<W>) -> Incoming<W> {
+    #[inline(always)]
+    fn take_found(&mut self, found: Found<W>) -> Incoming<W> {
         self.needed = 0;
         self.shared.marks.message();
         if self.borrowed {
@@ -137,7 +143,25 @@ impl<W: Wire> Reader<W> {
         message
     }
 
-    pub(super) fn take_stored(&mut self) -> Incoming<W> {
+    /// Lifts the next message out of where it is.
+    #[inline(always)]
+    pub(super) fn take(&mut self, next: AtHand<Found<W>>) -> Incoming<W> {
+        match next {
+            AtHand::Found(found) => self.take_found(found),
+            AtHand::Stored => self.take_stored(),
+        }
+    }
+
+    /// As [`take`](Self::take), for what the handler does not get now.
+    #[cold]
+    #[inline(never)]
+    fn take_aside(&mut self, found: Found<W>) -> Incoming<W> {
+        self.take_found(found)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_stored(&mut self) -> Incoming<W> {
         let backlog = self.backlog.as_mut().expect("poll_next said that a message is stored");
         let (message, size) = backlog.messages.pop_front().expect("an empty backlog is dropped");
         backlog.bytes -= size;
@@ -156,7 +180,7 @@ impl<W: Wire> Reader<W> {
     }
 
     /// The next message if it is there already and nothing else has to be looked at first.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_at_hand(&mut self) -> Option<Found<W>> {
         let attention = self.shared.attention.load(Ordering::Acquire);
         let elsewhere = self.backlog.is_some() || self.account.is_some() || self.has_ended() || self.deaf;
@@ -191,7 +215,7 @@ impl<W: Wire> Reader<W> {
                 return Poll::Pending;
             }
             if self.backlog.is_some() {
-                return Poll::Ready(Next::Stored);
+                return Poll::Ready(Next::Message(AtHand::Stored));
             }
             if self.has_ended() {
                 return Poll::Ready(Next::End);
@@ -202,9 +226,9 @@ impl<W: Wire> Reader<W> {
             }
             if let Some((found, _)) = self.parse() {
                 if !self.deaf {
-                    return Poll::Ready(Next::Found(found));
+                    return Poll::Ready(Next::Message(AtHand::Found(found)));
                 }
-                drop(self.take(found));
+                drop(self.take_aside(found));
             } else if !self.has_ended() {
                 ready!(self.poll_read(cx));
             }
@@ -219,7 +243,7 @@ impl<W: Wire> Reader<W> {
             let may_go_on = self.may_go_on();
             while !self.has_ended() && !self.backlog_is_full() && self.peer_may_send(cx) {
                 let Some((found, size)) = self.parse() else { break };
-                let message = self.take(found);
+                let message = self.take_aside(found);
                 if self.deaf {
                     continue;
                 }
@@ -318,6 +342,7 @@ impl<W: Wire> Reader<W> {
     }
 
     /// The next whole message in the buffer. Signals are answered on the way, and an end is noted.
+    #[inline(never)]
     fn parse(&mut self) -> Option<(Found<W>, usize)> {
         while !self.buffer.is_empty() {
             match self.receiver.receive(&mut self.buffer) {
@@ -468,7 +493,7 @@ impl<W: Wire> Reader<W> {
                 return Poll::Ready(false);
             }
             while let Some((found, _)) = self.parse() {
-                drop(self.take(found));
+                drop(self.take_aside(found));
             }
             if let State::Ended(end) = &self.state {
                 return Poll::Ready(end.peer_is_done);

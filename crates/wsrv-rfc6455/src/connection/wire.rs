@@ -120,6 +120,7 @@ impl Receive<WebSocket> for WebSocketReceiver {
     type Found = Found;
     type Error = ProtocolError;
 
+    #[inline(always)]
     fn receive(&mut self, buffer: &mut BytesMut) -> Result<Received<WebSocket, Found>, ProtocolError> {
         // Matched as it comes: moving the whole answer about costs more than most messages.
         match self.0.receive(buffer) {
@@ -134,6 +135,7 @@ impl Receive<WebSocket> for WebSocketReceiver {
         }
     }
 
+    #[inline(always)]
     fn take(&mut self, found: Found, buffer: &mut BytesMut) -> Message {
         self.0.take(found, buffer)
     }
