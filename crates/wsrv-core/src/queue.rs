@@ -2,7 +2,7 @@
 
 use crate::buffers;
 use crate::published::{Log, Publish};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -82,7 +82,9 @@ pub(crate) struct Queue {
     #[allow(clippy::box_collection)]
     pieces: Option<Box<VecDeque<Bytes>>>,
     pieces_len: usize,
-    tail: BytesMut,
+    tail: Vec<u8>,
+    /// How much of the tail is written.
+    tail_written: usize,
     log: Option<Arc<Log>>,
     /// The part of the log; empty if there is none.
     published: Part,
@@ -108,7 +110,7 @@ impl Part {
 impl Queue {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.pieces_len + self.tail.len() + self.published.len()
+        self.pieces_len + (self.tail.len() - self.tail_written) + self.published.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -116,7 +118,7 @@ impl Queue {
     }
 
     #[inline]
-    pub(crate) fn tail(&mut self) -> &mut BytesMut {
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         if self.tail.capacity() == 0 {
             self.tail = buffers::take_write();
         }
@@ -127,7 +129,10 @@ impl Queue {
     }
 
     fn push(&mut self, bytes: Bytes) {
-        let before = self.tail().split().freeze();
+        // As a rule no more than the header of what comes now.
+        self.unshare();
+        let before = Bytes::copy_from_slice(&self.tail[self.tail_written..]);
+        self.clear_tail();
         self.pieces_len += before.len() + bytes.len();
         let pieces = self.pieces.get_or_insert_default();
         pieces.extend([before, bytes].into_iter().filter(|piece| !piece.is_empty()));
@@ -138,7 +143,7 @@ impl Queue {
         let end = start + bytes.len() as u32;
         match &self.log {
             Some(last) if self.published.end == start && Arc::ptr_eq(last, log) => self.published.end = end,
-            None if self.pieces_len == 0 && self.tail.is_empty() => {
+            None if self.is_empty() => {
                 self.log = Some(log.clone());
                 self.published = Part { start, end };
             }
@@ -162,8 +167,9 @@ impl Queue {
         if let Some(log) = &self.log {
             return log.with(|log| write(&[IoSlice::new(self.published.of(log))]));
         }
-        let all = self.pieces.iter().flat_map(|pieces| pieces.iter()).map(|piece| &piece[..]);
-        let all = all.chain([&self.tail[..]].into_iter().filter(|tail| !tail.is_empty()));
+        let tail = &self.tail[self.tail_written..];
+        let Some(pieces) = &self.pieces else { return write(&[IoSlice::new(tail)]) };
+        let all = pieces.iter().map(|piece| &piece[..]).chain([tail].into_iter().filter(|tail| !tail.is_empty()));
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
         for (slot, bytes) in slices.iter_mut().zip(all) {
@@ -195,7 +201,18 @@ impl Queue {
             }
             pieces.pop_front();
         }
-        self.tail.advance(written);
+        self.tail_written += written;
+        if self.tail_written == self.tail.len() {
+            self.clear_tail();
+        } else if self.tail_written > self.tail.len() / 2 {
+            // Not each time, so that no byte is moved more than once.
+            self.tail.drain(..std::mem::take(&mut self.tail_written));
+        }
+    }
+
+    fn clear_tail(&mut self) {
+        self.tail.clear();
+        self.tail_written = 0;
     }
 
     pub(crate) fn clear(&mut self) {
@@ -203,6 +220,7 @@ impl Queue {
         self.pieces_len = 0;
         self.log = None;
         self.published = Part::default();
+        self.tail_written = 0;
         if self.tail.capacity() > 0 {
             buffers::give_write(std::mem::take(&mut self.tail));
         }
@@ -235,6 +253,26 @@ mod tests {
             assert_eq!(contents(&queue), before[cut..]);
             assert_eq!(queue.len(), before.len() - cut);
         }
+    }
+
+    #[test]
+    fn a_tail_that_is_written_bit_by_bit_stays_in_order_and_keeps_no_room_of_what_is_gone() {
+        let mut queue = Queue::default();
+        let (mut expected, mut next) = (VecDeque::new(), 0_u8);
+        for round in 1..400 {
+            for _ in 0..round % 50 {
+                next = next.wrapping_add(1);
+                expected.push_back(next);
+                Out::new(&mut queue).put_slice(&[next]);
+            }
+            let written = (queue.len() * (round % 7)) / 8;
+            queue.advance(written);
+            expected.drain(..written);
+            assert_eq!((contents(&queue), queue.len()), (expected.clone().into(), expected.len()));
+            assert!(queue.tail.len() <= 2 * expected.len());
+        }
+        queue.advance(queue.len());
+        assert!(queue.is_empty() && queue.tail.is_empty());
     }
 
     #[test]
