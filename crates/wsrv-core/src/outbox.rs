@@ -437,6 +437,7 @@ impl<W: Wire> Outbox<W> {
     }
 
     /// Puts the answer that was kept back behind the queue.
+    #[inline]
     pub(crate) fn queue_answer(&mut self) {
         if let Some(answer) = self.answer.take() {
             self.queue.tail().extend_from_slice(&answer);
@@ -483,6 +484,14 @@ impl<W: Wire> Outbox<W> {
     /// Whether nothing waits to be written, or something of it was since the last time this was asked.
     pub(crate) fn is_moving(&mut self) -> bool {
         std::mem::take(&mut self.progressed) || self.is_empty()
+    }
+
+    /// Whether the stream has taken all there was, nobody waits for anything, and no end has begun.
+    #[inline]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let nobody_waits = self.waiting.is_empty() && !self.driver_wants_room && !self.driver_wants_empty;
+        let nothing_wanted = self.ending.is_none() && self.orders.is_none();
+        self.queue.is_empty() && !self.behind && nobody_waits && nothing_wanted && !self.failed
     }
 
     /// Whether everything was written and flushed (or never will be).

@@ -216,14 +216,22 @@ impl Queue {
     }
 
     pub(crate) fn clear(&mut self) {
+        if self.pieces.is_some() || self.log.is_some() {
+            self.clear_shared();
+        }
+        if self.tail.capacity() > 0 {
+            self.tail_written = 0;
+            buffers::give_write(std::mem::take(&mut self.tail));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn clear_shared(&mut self) {
         self.pieces = None;
         self.pieces_len = 0;
         self.log = None;
         self.published = Part::default();
-        self.tail_written = 0;
-        if self.tail.capacity() > 0 {
-            buffers::give_write(std::mem::take(&mut self.tail));
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod step;
 
 use crate::Accepted;
 use crate::connections::Registration;
+use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::stream::{Local, Stream};
 use crate::{
@@ -27,7 +28,7 @@ use reader::{AtHand, Next, Reader};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ const BLOCKING: Duration = Duration::from_millis(100);
 ///
 /// ```
 /// # use wsrv_core::{Driver, Handler, lines::{Lines, LineConnection}};
-/// # use std::sync::Arc;
+/// # use std::sync::{Arc, MutexGuard};
 /// # async fn example<H: Handler<LineConnection>>(stream: tokio::net::TcpStream, handler: Arc<H>) {
 /// let closed = Driver::tcp(stream, Lines::new(1024)).run(handler).await;
 /// println!("{closed}");
@@ -346,6 +347,7 @@ fn serve<W: Wire, H: Handler<W::Connection>>(
             };
             let message = match next {
                 Event::Next(Next::Message(message)) => message,
+                Event::Next(Next::Bytes) => continue,
                 Event::Next(Next::End) => return reader.take_end(),
                 Event::Panicked => return End::new(ClosedBy::Panic, Reason::Internal),
                 Event::Failed(error) => match judge(reader, handler, conn, state, error).await {
@@ -498,6 +500,17 @@ impl<W: Wire> Shared<W> {
         outbox.driver_writes = false;
         outbox.life.turn_ended();
         let _ = outbox.poll_flush(cx);
+        // Nearly always that is all.
+        if outbox.is_at_rest() && !self.attention.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.look_around(outbox)
+    }
+
+    /// The end of a turn that leaves something to be done, by whomever.
+    #[cold]
+    #[inline(never)]
+    fn look_around(&self, mut outbox: MutexGuard<'_, Outbox<W>>) -> bool {
         let crowded = outbox.is_crowded();
         let ending = outbox.ending.as_ref().is_some_and(|ending| ending.wish.is_some() || ending.cut.is_some());
         let orders = outbox.orders.is_some();
