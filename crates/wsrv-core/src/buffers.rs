@@ -32,15 +32,16 @@ thread_local! {
 }
 
 pub(crate) fn take_read() -> BytesMut {
-    READ_BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
+    let kept = READ_BUFFER.try_with(Cell::take).ok().flatten();
+    // A message that somebody keeps may lie in it.
+    let whole = kept.and_then(|mut buffer| (buffer.capacity() >= READ || buffer.try_reclaim(READ)).then_some(buffer));
+    whole.unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
-/// Takes a read buffer back, unless a message that somebody keeps still lies in it.
+/// Takes a read buffer back. A message may still lie in it: as a rule it is written and gone before the next read.
 pub(crate) fn give_read(mut buffer: BytesMut) {
     buffer.clear();
-    if buffer.capacity() >= READ || buffer.try_reclaim(READ) {
-        let _ = READ_BUFFER.try_with(|kept| kept.set(Some(buffer)));
-    }
+    let _ = READ_BUFFER.try_with(|kept| kept.set(Some(buffer)));
 }
 
 /// A buffer for a message that needs `needed` bytes, of which these have arrived.
@@ -52,8 +53,9 @@ pub(crate) fn take_own(arrived: &[u8], needed: usize) -> BytesMut {
     let find = |kept: &RefCell<Vec<(BytesMut, usize)>>| {
         let mut kept = kept.borrow_mut();
         let fits = |(buffer, size): &mut (BytesMut, usize)| *size <= OWN_SLACK * needed && buffer.try_reclaim(needed);
-        let index = kept.iter_mut().position(fits)?;
-        Some(kept.swap_remove(index).0)
+        // The one used last is the one that the processor's caches still know.
+        let index = kept.iter_mut().rposition(fits)?;
+        Some(kept.remove(index).0)
     };
     let kept = OWN_BUFFERS.try_with(find).ok().flatten();
     let room = if needed <= 8 * arrived.len() { needed } else { 4 * arrived.len() };
@@ -118,6 +120,24 @@ mod tests {
         let message = buffer.split().freeze();
         give_own(buffer, whole);
         message
+    }
+
+    #[test]
+    fn a_read_buffer_serves_on_when_the_message_in_it_is_gone() {
+        let mut buffer = take_read();
+        let place = buffer.as_ptr();
+        buffer.extend_from_slice(&[7; 20_000]);
+        let message = buffer.split_to(20_000).freeze();
+        give_read(buffer);
+        drop(message);
+        let mut buffer = take_read();
+        assert!(buffer.as_ptr() == place && buffer.capacity() >= READ);
+        buffer.extend_from_slice(&[8; 20_000]);
+        let message = buffer.split_to(20_000).freeze();
+        give_read(buffer);
+        let other = take_read();
+        assert!(other.as_ptr() != place && other.capacity() >= READ);
+        assert_eq!(message, [8; 20_000][..]);
     }
 
     #[test]
