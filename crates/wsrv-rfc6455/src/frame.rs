@@ -141,14 +141,26 @@ impl Header {
     /// caller, normally a [`Sender`](crate::Sender), to know.
     #[inline(always)]
     pub fn encode(&self, out: &mut (impl Output + ?Sized)) {
-        let (bytes, len) = self.to_array();
-        put(&bytes[..len], out);
+        match (self.mask, self.payload_len) {
+            // Nearly all frames of a server. Two bytes are one instruction, a slice of some length is a call.
+            (None, len @ 0..=125) => out.put_slice(&[self.first(), len as u8]),
+            _ => {
+                let (bytes, len) = self.to_array();
+                put(&bytes[..len], out);
+            }
+        }
     }
 
     #[inline(always)]
+    const fn first(self) -> u8 {
+        let fin = if self.fin { FIN } else { 0 };
+        fin | (self.reserved << 4) & RSV | self.opcode.as_u8()
+    }
+
+    #[inline]
     pub(crate) fn to_array(self) -> ([u8; MAX_HEADER], usize) {
         let mut bytes = [0; MAX_HEADER];
-        bytes[0] = if self.fin { FIN } else { 0 } | (self.reserved << 4) & RSV | self.opcode.as_u8();
+        bytes[0] = self.first();
         let mut len = match self.payload_len {
             len @ 0..=125 => {
                 bytes[1] = len as u8;
