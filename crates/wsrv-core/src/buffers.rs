@@ -130,6 +130,8 @@ mod tests {
         let message = buffer.split_to(20_000).freeze();
         give_read(buffer);
         drop(message);
+        // Would get the place if it were free.
+        let _other = Vec::<u8>::with_capacity(READ);
         let mut buffer = take_read();
         assert!(buffer.as_ptr() == place && buffer.capacity() >= READ);
         buffer.extend_from_slice(&[8; 20_000]);
@@ -148,6 +150,14 @@ mod tests {
         assert_ne!(second.as_ptr(), place, "the first message still lies in it");
         drop(first);
         assert_eq!(message(90_000).as_ptr(), place);
+    }
+
+    #[test]
+    fn of_several_large_buffers_the_one_used_last_is_taken() {
+        let (first, second) = (message(100_000), message(100_000));
+        let place = second.as_ptr();
+        drop((first, second));
+        assert_eq!(message(100_000).as_ptr(), place);
     }
 
     #[test]
