@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use wsrv_app::wsrv_wamp::{
     Args, CallArguments, CallError, Dialect, Exclude, Open, Publication, RawValue, Recipients, SessionId, State,
@@ -99,8 +100,10 @@ impl TopicHandler for Enriched {
         _: &TopicContext,
         mut publication: Publication,
     ) -> Result<Option<Publication>, TopicRefusal> {
-        let Ok(Value::Object(mut event)) = serde_json::from_str(publication.event.get()) else { return Ok(None) };
-        event.insert("server".to_owned(), true.into());
+        // What is in it stays as it was written.
+        let event = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(publication.event.get());
+        let Ok(mut event) = event else { return Ok(None) };
+        event.insert("server".to_owned(), RawValue::from_string("true".to_owned())?);
         publication.event = serde_json::value::to_raw_value(&event)?;
         Ok(Some(publication))
     }

@@ -73,6 +73,9 @@ pub enum ErrorKind {
         /// The limit.
         max: usize,
     },
+    /// A prefix that can be none.
+    #[error(transparent)]
+    Prefix(crate::PrefixError),
     /// A list of session ids is longer than [`max_list`](crate::MessageLimits::max_list).
     #[error("more than {max} session ids")]
     ListTooLong {
@@ -92,6 +95,12 @@ impl MessageError {
     #[cfg(feature = "server")]
     pub(crate) const fn not_text() -> Self {
         Self::new(ErrorKind::NotJson)
+    }
+
+    /// A prefix that can be none.
+    #[cfg(feature = "server")]
+    pub(crate) const fn prefix(error: crate::PrefixError) -> Self {
+        Self::at(1, ErrorKind::Prefix(error))
     }
 
     pub(crate) const fn new(kind: ErrorKind) -> Self {

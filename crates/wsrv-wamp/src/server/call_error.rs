@@ -10,8 +10,9 @@ use std::time::Duration;
 /// The answer to a call that has no result: a URI for programs, a description for people, perhaps details.
 ///
 /// Whatever implements [`std::error::Error`] becomes one by `?`, and the caller is told nothing of it but
-/// [`uris::INTERNAL`]; the error itself goes to the log, as a warning. What a caller may know is said with
-/// [`new`](CallError::new).
+/// [`uris::INTERNAL`]; the error itself goes to the log, as a warning. So does what is given to
+/// [`internal`](CallError::internal), for errors of another kind (`anyhow`'s, or a box). What a caller may know is said
+/// with [`new`](CallError::new).
 ///
 /// ```
 /// use wsrv_wamp::CallError;
@@ -32,17 +33,28 @@ pub struct CallError {
     description: Cow<'static, str>,
     details: Option<Box<RawValue>>,
     fault: Option<Box<Fault>>,
+    /// For the log only.
+    cause: Option<Box<str>>,
 }
 
 impl CallError {
     /// An error of the application. Some old clients can read descriptions of ASCII only.
     pub fn new(uri: impl Into<Cow<'static, str>>, description: impl Into<Cow<'static, str>>) -> Self {
-        CallError { uri: uri.into(), description: description.into(), details: None, fault: None }
+        CallError { uri: uri.into(), description: description.into(), details: None, fault: None, cause: None }
     }
 
     /// An error without a URI of its own: [`uris::GENERIC`].
     pub fn generic(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(uris::GENERIC, description)
+    }
+
+    /// Something went wrong here: the caller is told [`uris::INTERNAL`], and the log why.
+    pub fn internal(why: impl fmt::Display) -> Self {
+        CallError { cause: Some(why.to_string().into()), ..Fault::Failed.into() }
+    }
+
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// Adds details, any JSON but null. What serde cannot write is left out, and a warning is logged.
@@ -83,8 +95,7 @@ impl<E: std::error::Error> From<E> for CallError {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        tracing::warn!(error = text, "a procedure failed");
-        Fault::Failed.into()
+        CallError::internal(text)
     }
 }
 
@@ -139,10 +150,10 @@ impl From<Fault> for CallError {
     fn from(fault: Fault) -> Self {
         let error = match &fault {
             Fault::NoSuchProcedure { uri } => {
-                CallError::new(uris::NO_SUCH_RPC_ENDPOINT, format!("No RPC endpoint registered for {uri}."))
+                CallError::new(uris::NO_SUCH_RPC_ENDPOINT, format!("No RPC endpoint registered for {}.", shown(uri)))
             }
             Fault::InvalidArguments { why } | Fault::Malformed { why } => {
-                CallError::new(uris::INVALID_ARGUMENT, why.clone())
+                CallError::new(uris::INVALID_ARGUMENT, shown(why))
             }
             Fault::NotAuthorized => CallError::new(uris::NOT_AUTHORIZED, "not authorized"),
             Fault::Timeout { .. } => CallError::new(uris::TIMEOUT, "the call took too long"),
@@ -150,4 +161,21 @@ impl From<Fault> for CallError {
         };
         CallError { fault: Some(Box::new(fault)), ..error }
     }
+}
+
+/// What may have come from the client, for it to read: ASCII, since some old clients know no other descriptions, and
+/// not endless.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(|char| {
+            char.escape_default().filter(move |_| !char.is_ascii()).chain(Some(char).filter(char::is_ascii))
+        })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }

@@ -79,7 +79,7 @@ impl<T: Send + Sync + 'static> FromCall for State<T> {
 }
 
 /// What a gate has attached to the connection's [extensions](wsrv_rfc6455::connection::WebSocketConnection::extensions).
-/// `Option<Extension<T>>` for what may be missing; without it, the call fails and an error is logged.
+/// `Option<Extension<T>>` for what may be missing; without it, the call fails and the log tells why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
 
@@ -96,7 +96,7 @@ impl<T: Clone + Send + Sync + 'static> FromCall for Option<Extension<T>> {
 }
 
 /// What somebody has put into the connection's [attributes](wsrv_core::AttributeStore). `Option<Attribute<T>>` for what
-/// may be missing; without it, the call fails and an error is logged.
+/// may be missing; without it, the call fails and the log tells why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<T>(pub T);
 
@@ -113,6 +113,5 @@ impl<T: Clone + Send + Sync + 'static> FromCall for Option<Attribute<T>> {
 }
 
 fn missing<T>(what: &str) -> CallError {
-    tracing::error!("a procedure asks for the {what} {}, and there is none", std::any::type_name::<T>());
-    Fault::Failed.into()
+    CallError::internal(format_args!("it asks for the {what} {}, and there is none", std::any::type_name::<T>()))
 }

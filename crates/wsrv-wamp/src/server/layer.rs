@@ -2,8 +2,9 @@
 
 use super::request::{owned, owned_exclude};
 use super::{Call, CallArguments, CallError, Fault, Publication, Request, WampConnection};
-use crate::{ClientMessage, Dialect, Malformed, MessageError, MessageLimits, Prefixes, uris};
+use crate::{ClientMessage, Dialect, Malformed, MessageError, MessageLimits, PrefixError, Prefixes, uris};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use wsrv_core::{Closed, Connection, Error, Handler, Reason, Verdict};
@@ -48,10 +49,14 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    pub(crate) fn tell(&self, error: CallError) -> CallError {
-        error.fault().and_then(|fault| (self.faults)(fault)).unwrap_or(error)
-    }
+/// What the caller is told.
+pub(crate) fn tell(faults: &Faults, error: CallError) -> CallError {
+    let Some(fault) = error.fault() else { return error };
+    let told = catch_unwind(AssertUnwindSafe(|| faults(fault))).unwrap_or_else(|_| {
+        tracing::error!("what words faults panicked");
+        None
+    });
+    told.unwrap_or(error)
 }
 
 impl<H: Handler<WampConnection>> WampLayer<H> {
@@ -89,6 +94,12 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
         self
     }
 
+    /// The same layer around another handler: for a layer between this one and what [`Wamp::build`](super::Wamp::build)
+    /// makes.
+    pub fn map<G: Handler<WampConnection>>(self, around: impl FnOnce(H) -> G) -> WampLayer<G> {
+        WampLayer { inner: around(self.inner), settings: self.settings }
+    }
+
     /// The handler within.
     pub fn inner(&self) -> &H {
         &self.inner
@@ -102,7 +113,7 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
     async fn malformed(&self, conn: &WampConnection, error: MessageError) -> Result<(), Error> {
         if let Some(id) = error.call_id() {
             let fault = Fault::Malformed { why: error.to_string() };
-            conn.call_error(id, &self.settings.tell(fault.into())).await?;
+            conn.call_error(id, &tell(&self.settings.faults, fault.into())).await?;
         }
         match self.settings.dialect.malformed {
             Malformed::Ignore => {
@@ -163,14 +174,18 @@ impl<H: Handler<WampConnection>> Handler<WebSocketConnection> for WampLayer<H> {
         // Nothing that is borrowed from the text is held over an await.
         let request = match ClientMessage::parse_in(text.as_str(), limits, dialect) {
             Ok(ClientMessage::Prefix { prefix, uri }) => {
-                return conn.register_prefix(&prefix, &uri).map_err(|error| Error::new(Reason::Policy, error));
+                return match conn.register_prefix(&prefix, &uri) {
+                    Ok(()) => Ok(()),
+                    Err(error @ PrefixError::TooMany { .. }) => Err(Error::new(Reason::Policy, error)),
+                    Err(error) => self.malformed(conn, MessageError::prefix(error)).await,
+                };
             }
             Ok(ClientMessage::Call { id, procedure, arguments }) => Request::Call(Call {
                 id: id.into_owned(),
                 procedure: conn.resolve(&procedure).into_owned(),
                 arguments: match dialect.unwrap_arguments {
-                    true => CallArguments::unwrapped(&arguments),
-                    false => CallArguments::new(&text, &arguments),
+                    true => CallArguments::unwrapped_in(&text, &arguments),
+                    false => CallArguments::found_in(&text, &arguments),
                 },
             }),
             Ok(ClientMessage::Subscribe { topic }) => Request::Subscribe { topic: conn.resolve(&topic).into_owned() },

@@ -173,6 +173,10 @@ impl<T> PatternMap<T> {
         Some(())
     }
 
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.levels.values().flat_map(|level| level.exact.values().chain(level.patterns.iter().map(|(_, value)| value)))
+    }
+
     pub(crate) fn find(&self, uri: &str) -> Option<(&T, UriParams)> {
         self.levels.values().find_map(|level| {
             let exact = level.exact.get(uri).map(|value| (value, UriParams::default()));

@@ -1,7 +1,7 @@
 //! Procedures: what answers calls.
 
 use super::states::States;
-use super::{Call, CallArguments, CallError, Fault, UriParams, WampConnection};
+use super::{CallArguments, CallError, UriParams, WampConnection};
 use crate::RawValue;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -18,7 +18,8 @@ pub type Outcome = Result<Box<RawValue>, CallError>;
 #[derive(Clone, Debug)]
 pub struct Invocation {
     pub(crate) conn: WampConnection,
-    pub(crate) call: Call,
+    pub(crate) procedure: String,
+    pub(crate) arguments: CallArguments,
     pub(crate) params: UriParams,
     pub(crate) states: Arc<States>,
 }
@@ -31,17 +32,17 @@ impl Invocation {
 
     /// The procedure's URI, with the client's prefixes replaced.
     pub fn procedure(&self) -> &str {
-        &self.call.procedure
+        &self.procedure
     }
 
     /// The positional arguments.
     pub fn arguments(&self) -> &CallArguments {
-        &self.call.arguments
+        &self.arguments
     }
 
     /// Other arguments in their place.
     pub fn set_arguments(&mut self, arguments: CallArguments) {
-        self.call.arguments = arguments;
+        self.arguments = arguments;
     }
 
     /// The parameters of the URI, as the procedure's pattern names them.
@@ -237,10 +238,7 @@ functions!(A B C D G H I);
 functions!(A B C D G H I J);
 
 fn written(result: &impl Serialize) -> Outcome {
-    to_raw_value(result).map_err(|error| {
-        tracing::warn!(%error, "a procedure's result is no JSON");
-        Fault::Failed.into()
-    })
+    to_raw_value(result).map_err(|error| CallError::internal(format_args!("the result is no JSON: {error}")))
 }
 
 /// A procedure with settings of its own.
@@ -249,12 +247,14 @@ pub struct ProcedureRoute {
     pub(crate) procedure: BoxProcedure,
     pub(crate) timeout: Option<Duration>,
     pub(crate) priority: i32,
+    /// The pattern, for the log.
+    pub(crate) name: Arc<str>,
 }
 
 impl ProcedureRoute {
     /// This procedure with the usual settings.
     pub fn new<M>(procedure: impl IntoProcedure<M>) -> Self {
-        ProcedureRoute { procedure: BoxProcedure::new(procedure), timeout: None, priority: 0 }
+        ProcedureRoute { procedure: BoxProcedure::new(procedure), timeout: None, priority: 0, name: "".into() }
     }
 
     /// How long a call may take. Then it is dropped and answered with [`Fault::Timeout`]. Default: as long as the

@@ -1,6 +1,7 @@
 //! What a client asks for, as handlers get it: owned, with all prefixes replaced.
 
 use crate::{Arguments, ArgumentsError, Exclude, RawValue};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::fmt;
@@ -48,15 +49,29 @@ pub struct CallArguments {
 }
 
 impl CallArguments {
+    /// Arguments of one's own: a tuple, an array or a vector, each element of which is one.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be written as JSON, or not as a list.
+    pub fn new(arguments: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let text = serde_json::to_string(arguments)?;
+        let len = Arguments::new(&text, 0)?.len();
+        Ok(CallArguments { text: text.into(), skip: 0, len })
+    }
+
     /// What was found in this message.
-    pub(crate) fn new(message: &Text, arguments: &Arguments<'_>) -> Self {
+    pub(crate) fn found_in(message: &Text, arguments: &Arguments<'_>) -> Self {
         CallArguments { text: message.clone(), skip: arguments.skip(), len: arguments.len() }
     }
 
     /// The elements of a list that is the only argument; else the arguments as they are.
-    pub(crate) fn unwrapped(arguments: &Arguments<'_>) -> Self {
+    pub(crate) fn unwrapped_in(message: &Text, arguments: &Arguments<'_>) -> Self {
         let unwrapped = arguments.unwrapped();
-        CallArguments { text: unwrapped.text().into(), skip: unwrapped.skip(), len: unwrapped.len() }
+        match unwrapped.text().len() == message.len() {
+            true => Self::found_in(message, arguments),
+            false => CallArguments { text: unwrapped.text().into(), skip: unwrapped.skip(), len: unwrapped.len() },
+        }
     }
 
     /// The bytes of the message that they keep in memory.
@@ -104,8 +119,9 @@ impl fmt::Debug for CallArguments {
     }
 }
 
-/// An event on its way from a client to a topic.
-#[derive(Clone, Debug)]
+/// An event on its way from a client to a topic. Its topic is where it was published; to change that here changes
+/// nothing.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Publication {
     /// The topic's URI.
@@ -116,6 +132,16 @@ pub struct Publication {
     pub exclude: Exclude<'static>,
     /// The sessions of the only ones who may get it. `None`: everybody.
     pub eligible: Option<Vec<Cow<'static, str>>>,
+}
+
+impl fmt::Debug for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The event is the users' own.
+        f.debug_struct("Publication")
+            .field("topic", &self.topic)
+            .field("len", &self.event.get().len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Events are equal if they are written alike.

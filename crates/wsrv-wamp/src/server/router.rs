@@ -1,17 +1,17 @@
 //! Requests to those who answer them.
 
-use super::layer::Settings;
+use super::layer::{Faults, tell};
 use super::pattern::PatternMap;
 use super::procedure::Started;
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute};
-use super::{Call, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
+use super::{Call, CallError, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
 use crate::{Exclude, Recipients};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Router {
     pub(crate) topics: Arc<TopicRoutes>,
     pub(crate) registry: TopicRegistry,
     pub(crate) states: Arc<States>,
-    pub(crate) settings: Settings,
+    pub(crate) faults: Faults,
     pub(crate) max_calls: usize,
     pub(crate) max_call_bytes: usize,
     pub(crate) max_subscriptions: usize,
@@ -67,24 +67,36 @@ impl Router {
     }
 
     async fn call(&self, conn: &WampConnection, state: &mut RouterState, call: Call) -> Result<(), Error> {
-        let Some((route, params)) = self.procedures.find(&call.procedure) else {
-            let fault = Fault::NoSuchProcedure { uri: call.procedure };
-            return Ok(conn.call_error(&call.id, &self.settings.tell(fault.into())).await?);
+        let Call { id, procedure, arguments } = call;
+        let bytes = arguments.held();
+        let (started, time, name): (Started, _, _) = match self.procedures.find(&procedure) {
+            Some((route, params)) => {
+                let states = self.states.clone();
+                let invocation = Invocation { conn: conn.clone(), procedure, arguments, params, states };
+                (route.procedure.start(invocation), route.timeout, route.name.clone())
+            }
+            None => {
+                let unknown = Fault::NoSuchProcedure { uri: procedure };
+                (Box::pin(ready(Err(unknown.into()))), None, "".into())
+            }
         };
-        let (id, bytes) = (call.id.clone(), call.arguments.held());
-        let invocation = Invocation { conn: conn.clone(), call, params, states: self.states.clone() };
-        let started = route.procedure.start(invocation);
-        let answered = answer(conn.clone(), id, started, route.timeout, self.settings.clone());
+        let answered = answer(conn.clone(), id, name, started, time, self.faults.clone());
         let mut running: Running = Box::pin(answered.map(move |()| bytes));
         // Most are answered at once, and never become one among others.
         if poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await.is_ready() {
             return Ok(());
         }
-        // Meanwhile nothing is read from this peer.
-        while !state.calls.have_room(bytes, self.max_calls, self.max_call_bytes) {
-            poll_fn(|cx| state.calls.poll(cx)).await;
-        }
         state.calls.push(running, bytes);
+        // What is one too many goes on as well: it may hold something that others wait for. But nothing more is read
+        // from this peer meanwhile.
+        poll_fn(|cx| {
+            state.calls.go_on(cx);
+            match state.calls.are_too_many(self.max_calls, self.max_call_bytes) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
         Ok(())
     }
 
@@ -124,7 +136,7 @@ impl Router {
                 return;
             }
         };
-        let (dialect, topic) = (&self.settings.dialect, cx.topic());
+        let (dialect, topic) = (conn.dialect(), cx.topic());
         match (&publication.exclude, &publication.eligible) {
             // By far the most frequent, and cheaper by connection than by name.
             (Exclude::Default, None) if dialect.exclude_publisher => topic.publish_to_others(&publication.event, conn),
@@ -141,7 +153,7 @@ impl Router {
             tracing::debug!(conn = %conn.id(), topic, "there is no such topic");
             return None;
         };
-        let (conn, topic) = (Some(conn.clone()), self.registry.topic(topic));
+        let (conn, topic) = (conn.clone(), self.registry.topic(topic));
         Some((route, TopicContext { conn, topic, params, states: self.states.clone() }))
     }
 }
@@ -155,7 +167,14 @@ impl Subscription {
 }
 
 /// Lets a call run to its end, whatever that is, and answers it.
-async fn answer(conn: WampConnection, id: String, started: Started, time: Option<Duration>, settings: Settings) {
+async fn answer(
+    conn: WampConnection,
+    id: String,
+    procedure: Arc<str>,
+    started: Started,
+    time: Option<Duration>,
+    faults: Faults,
+) {
     // What a panic leaves half done is the procedure's own.
     let started = AssertUnwindSafe(started).catch_unwind();
     let ended = match time {
@@ -163,12 +182,15 @@ async fn answer(conn: WampConnection, id: String, started: Started, time: Option
         Some(after) => timeout(after, started).await.unwrap_or_else(|_| Ok(Err(Fault::Timeout { after }.into()))),
     };
     let outcome = ended.unwrap_or_else(|_| {
-        tracing::error!(conn = %conn.id(), "a procedure panicked");
+        tracing::error!(conn = %conn.id(), %procedure, "a procedure panicked");
         Err(Fault::Failed.into())
     });
+    if let Some(cause) = outcome.as_ref().err().and_then(CallError::cause) {
+        tracing::warn!(conn = %conn.id(), %procedure, cause, "a procedure failed");
+    }
     let _gone = match outcome {
         Ok(result) => conn.raw_result(&id, &result).await,
-        Err(error) => conn.call_error(&id, &settings.tell(error)).await,
+        Err(error) => conn.call_error(&id, &tell(&faults, error)).await,
     };
 }
 
@@ -178,7 +200,7 @@ async fn alongside<T>(calls: &mut Calls, work: impl Future<Output = T>) -> T {
     poll_fn(|cx| {
         let done = work.as_mut().poll(cx);
         if done.is_pending() {
-            while calls.poll(cx).is_ready() {}
+            calls.go_on(cx);
         }
         done
     })
@@ -186,9 +208,12 @@ async fn alongside<T>(calls: &mut Calls, work: impl Future<Output = T>) -> T {
 }
 
 impl Calls {
-    fn have_room(&self, bytes: usize, max_calls: usize, max_bytes: usize) -> bool {
-        let calls = self.running.as_ref().map_or(0, |running| running.len());
-        calls == 0 || calls < max_calls && self.bytes + bytes <= max_bytes
+    fn len(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.len())
+    }
+
+    fn are_too_many(&self, max_calls: usize, max_bytes: usize) -> bool {
+        self.len() > max_calls || self.len() > 1 && self.bytes > max_bytes
     }
 
     fn push(&mut self, running: Running, bytes: usize) {
@@ -196,13 +221,11 @@ impl Calls {
         self.running.get_or_insert_default().push(running);
     }
 
-    /// Ready when one was answered.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.running {
-            Some(running) if !running.is_empty() => running.poll_next_unpin(cx).map(|done| {
-                self.bytes -= done.unwrap_or(0);
-            }),
-            _ => Poll::Pending,
+    /// Polls all that were woken. Their answers leave together.
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let Some(running) = &mut self.running else { return };
+        while let Poll::Ready(Some(bytes)) = running.poll_next_unpin(cx) {
+            self.bytes -= bytes;
         }
     }
 }
@@ -227,9 +250,20 @@ impl Handler<WampConnection> for Router {
     async fn on_close(&self, _: &WampConnection, state: RouterState, _: Closed) {
         let RouterState { subscriptions, calls } = state;
         drop(calls);
-        for subscription in subscriptions.into_values() {
-            subscription.end().await;
-        }
+        // All have ended before the first is told, and one that hangs or panics keeps none of the others from being told.
+        let ended: Vec<_> =
+            subscriptions.into_values().map(|subscription| (subscription.cx, subscription.handler)).collect();
+        let told: FuturesUnordered<_> = ended
+            .iter()
+            .map(|(cx, handler)| {
+                AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind().map(move |told| {
+                    if told.is_err() {
+                        tracing::error!(topic = cx.topic().uri(), "a handler of topics panicked");
+                    }
+                })
+            })
+            .collect();
+        told.collect::<()>().await;
     }
 
     fn poll_background(
@@ -238,7 +272,8 @@ impl Handler<WampConnection> for Router {
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        state.calls.poll(cx).map(Ok)
+        state.calls.go_on(cx);
+        Poll::Pending
     }
 }
 
@@ -252,7 +287,7 @@ impl fmt::Debug for RouterState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouterState")
             .field("subscriptions", &self.subscriptions.len())
-            .field("calls", &self.calls.running.as_ref().map_or(0, |running| running.len()))
+            .field("calls", &self.calls.len())
             .finish()
     }
 }

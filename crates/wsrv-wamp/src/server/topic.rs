@@ -2,22 +2,23 @@
 
 use super::SessionId;
 use super::router::TopicRoutes;
-use super::states::States;
-use super::topic_handler::{TopicContext, TopicHandler};
+use super::topic_handler::TopicHandler;
 use super::{Event, Pattern, UriParams, WampConnection};
 use crate::{RawValue, Recipients};
+use futures_util::FutureExt;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use wsrv_core::{Connection, Delivery, Groups, NamedGroup, NamedMembership, Stir};
+use wsrv_core::{Connection, Delivery, Groups, NamedGroup, NamedMembership, SlowPeer, Stir};
 
 /// The topics of a [`Wamp`](super::Wamp), to publish from anywhere and to look who listens. Clones are the same.
 ///
 /// A topic is there while somebody has subscribed to it, or while it is [declared](TopicRegistry::declare). What is
-/// published to one without subscribers costs a look into a map; nothing is made by publishing.
+/// published to one without subscribers is not kept, and makes no topic.
 #[derive(Clone)]
 pub struct TopicRegistry(Arc<Inner>);
 
@@ -25,7 +26,7 @@ struct Inner {
     groups: Groups<WampConnection>,
     declared: Mutex<BTreeSet<Arc<str>>>,
     /// What to do at regular times while somebody listens. Known once the server is built.
-    ticking: OnceLock<(Arc<TopicRoutes>, Arc<States>)>,
+    ticking: OnceLock<Arc<TopicRoutes>>,
     ticks: Mutex<HashMap<Arc<str>, AbortHandle>>,
 }
 
@@ -49,8 +50,11 @@ impl Default for TopicRegistry {
 }
 
 impl TopicRegistry {
-    pub(crate) fn tick_by(&self, routes: Arc<TopicRoutes>, states: Arc<States>) {
-        let _ = self.0.ticking.set((routes, states));
+    /// By whom topics tick, if any do.
+    pub(crate) fn tick_by(&self, routes: Arc<TopicRoutes>) {
+        if routes.values().any(|route| route.tick.is_some()) {
+            let _ = self.0.ticking.set(routes);
+        }
     }
 
     /// The topic of this URI, whether or not anybody listens. The handle is good for as long as it is kept.
@@ -58,7 +62,7 @@ impl TopicRegistry {
         Topic { group: self.0.groups.named(uri) }
     }
 
-    /// The topics that somebody has subscribed to, and those declared, by URI.
+    /// The topics that somebody has subscribed to, and those declared, by URI. All their names are copied and sorted.
     pub fn topics(&self) -> Vec<Topic> {
         let mut uris: BTreeSet<Arc<str>> = lock(&self.0.declared).clone();
         uris.extend(self.0.groups.names());
@@ -97,19 +101,22 @@ impl TopicRegistry {
 
     /// A topic's first subscriber comes, or its last one goes.
     fn stir(&self, uri: &Arc<str>, stir: Stir) {
-        let Some((routes, states)) = self.0.ticking.get() else { return };
+        let Some(routes) = self.0.ticking.get() else { return };
         match stir {
             Stir::Begins => {
                 let Some((route, params)) = routes.find(uri) else { return };
                 let Some(period) = route.tick else { return };
                 let (handler, topic) = (route.handler.clone(), self.topic(uri.clone()));
-                let context = TopicContext { conn: None, topic, params, states: states.clone() };
                 let ticking = tokio::spawn(async move {
                     let mut times = interval_at(Instant::now() + period, period);
                     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     loop {
                         times.tick().await;
-                        handler.on_tick(&context).await;
+                        // What a panic leaves half done is the handler's own; the next tick is another one.
+                        let ticked = AssertUnwindSafe(handler.on_tick(&topic, &params)).catch_unwind();
+                        if ticked.await.is_err() {
+                            tracing::error!(topic = topic.uri(), "a handler of topics panicked");
+                        }
                     }
                 });
                 lock(&self.0.ticks).insert(uri.clone(), ticking.abort_handle());
@@ -167,10 +174,7 @@ impl Topic {
 
     /// Publishes an event that is JSON already.
     pub fn publish_raw(&self, event: &RawValue) -> Delivery {
-        match self.group.is_empty() {
-            true => Delivery::default(),
-            false => self.group.send(Event::raw(self.uri(), event)),
-        }
+        self.publish_filtered(event, |_| true)
     }
 
     /// Publishes an event to those subscribers that are meant.
@@ -178,14 +182,30 @@ impl Topic {
         if recipients.is_everybody() {
             return self.publish_raw(event);
         }
-        let Some(group) = self.group.group() else { return Delivery::default() };
-        group.send_filtered(Event::raw(self.uri(), event), |conn| recipients.includes(conn.session_id().as_str()))
+        self.publish_filtered(event, |conn| recipients.includes(conn.session_id().as_str()))
     }
 
     /// The same to all but one.
-    pub(crate) fn publish_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
-        let Some(group) = self.group.group() else { return Delivery::default() };
-        group.send_filtered(Event::raw(self.uri(), event), |conn| conn.id() != than.id())
+    pub fn publish_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
+        self.publish_filtered(event, |conn| conn.id() != than.id())
+    }
+
+    fn publish_filtered(&self, event: &RawValue, wanted: impl FnMut(&WampConnection) -> bool) -> Delivery {
+        match self.is_empty() {
+            // Not written for nobody.
+            true => Delivery::default(),
+            false => self.group.send_filtered(Event::raw(self.uri(), event), wanted),
+        }
+    }
+
+    /// Sends an event that is there already, which may be another topic's.
+    pub fn send(&self, event: Event) -> Delivery {
+        self.group.send(event)
+    }
+
+    /// The same with this policy for subscribers that are slow.
+    pub fn send_with(&self, event: Event, policy: SlowPeer) -> Delivery {
+        self.group.send_with(event, policy)
     }
 
     /// How many subscribers there are.

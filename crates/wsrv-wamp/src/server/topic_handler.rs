@@ -5,7 +5,6 @@ use super::states::States;
 use super::{Topic, UriParams, WampConnection};
 use std::borrow::Cow;
 use std::fmt;
-use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// Who asks for what: the connection, the topic, and what the topic's pattern has found in its URI.
 #[derive(Clone, Debug)]
 pub struct TopicContext {
-    pub(crate) conn: Option<WampConnection>,
+    pub(crate) conn: WampConnection,
     pub(crate) topic: Topic,
     pub(crate) params: UriParams,
     pub(crate) states: Arc<States>,
@@ -21,12 +20,8 @@ pub struct TopicContext {
 
 impl TopicContext {
     /// Whoever subscribes or publishes.
-    ///
-    /// # Panics
-    ///
-    /// In [`on_tick`](TopicHandler::on_tick), where there is nobody.
     pub fn connection(&self) -> &WampConnection {
-        self.conn.as_ref().expect("a tick has no connection")
+        &self.conn
     }
 
     /// The topic.
@@ -57,10 +52,9 @@ impl TopicRefusal {
     }
 }
 
-/// What has failed refuses, and is warned of in the log.
+/// What has failed refuses.
 impl<E: std::error::Error> From<E> for TopicRefusal {
     fn from(error: E) -> Self {
-        tracing::warn!(%error, "a handler of topics failed");
         TopicRefusal(error.to_string().into())
     }
 }
@@ -72,7 +66,7 @@ impl fmt::Display for TopicRefusal {
 }
 
 /// Decides about the topics of a pattern, and looks on. What it does not say otherwise is allowed: [`Open`] says
-/// nothing at all. A middleware is a handler that contains another and passes all on.
+/// nothing at all.
 ///
 /// The events of one connection come one after the other. While a handler waits, that connection's calls go on, and its
 /// other requests wait.
@@ -80,7 +74,7 @@ impl fmt::Display for TopicRefusal {
 /// ```
 /// use wsrv_wamp::{Publication, TopicContext, TopicHandler, TopicRefusal};
 ///
-/// /// Rooms whose members are told who comes and goes.
+/// /// Rooms whose members are told how many they are.
 /// struct Room;
 ///
 /// impl TopicHandler for Room {
@@ -91,10 +85,10 @@ impl fmt::Display for TopicRefusal {
 ///         Ok(())
 ///     }
 ///     async fn on_subscribed(&self, cx: &TopicContext) {
-///         let _ = cx.topic().publish(&format!("{} has joined", cx.connection().session_id()));
+///         let _ = cx.topic().publish(&cx.topic().len());
 ///     }
 ///     async fn on_unsubscribed(&self, cx: &TopicContext) {
-///         let _ = cx.topic().publish(&format!("{} has left", cx.connection().session_id()));
+///         let _ = cx.topic().publish(&cx.topic().len());
 ///     }
 ///     async fn on_publish(&self, _: &TopicContext, event: Publication) -> Result<Option<Publication>, TopicRefusal> {
 ///         Ok(Some(event).filter(|event| event.event.get().len() < 1_000))
@@ -102,27 +96,48 @@ impl fmt::Display for TopicRefusal {
 /// }
 /// ```
 ///
+/// A **middleware** contains another handler and names it in [`next`](Self::next): what it does not deal with goes
+/// there by itself, so that nothing is allowed by accident.
+///
 /// # Cancel safety
 ///
-/// A future is dropped half-way if the connection is cut. [`on_unsubscribed`](Self::on_unsubscribed) is then not
-/// called, nor if the connection's task is aborted; the subscription ends all the same.
+/// A future is dropped half-way if the connection is cut, or ends and the future takes longer than it may. Then
+/// [`on_unsubscribed`](Self::on_unsubscribed) is still called for each subscription there is, all of them side by side
+/// and within [`Limits::on_close_timeout`](wsrv_core::Limits::on_close_timeout). Only if the connection's task is
+/// aborted it is not; the subscriptions end all the same.
 pub trait TopicHandler: Send + Sync + 'static {
-    /// Somebody wants to subscribe who has not yet. An error refuses: it is no subscriber then.
+    /// The handler that this one is around, if it is a middleware. Default: none.
+    fn next(&self) -> Option<&BoxTopicHandler> {
+        None
+    }
+
+    /// Somebody wants to subscribe who has not yet, and may have one subscription more. An error refuses: it is no
+    /// subscriber then.
     fn on_subscribe(&self, cx: &TopicContext) -> impl Future<Output = Result<(), TopicRefusal>> + Send {
-        let _ = cx;
-        ready(Ok(()))
+        async move {
+            match self.next() {
+                Some(next) => next.on_subscribe(cx).await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Somebody has become a subscriber, and gets all that is published from now on.
     fn on_subscribed(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
-        let _ = cx;
-        ready(())
+        async move {
+            if let Some(next) = self.next() {
+                next.on_subscribed(cx).await;
+            }
+        }
     }
 
     /// Somebody is no subscriber any more: by its own wish, or because its connection ends.
     fn on_unsubscribed(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
-        let _ = cx;
-        ready(())
+        async move {
+            if let Some(next) = self.next() {
+                next.on_unsubscribed(cx).await;
+            }
+        }
     }
 
     /// Somebody publishes. What is returned goes to the subscribers, changed or not; with `None` nothing does, and with
@@ -132,14 +147,22 @@ pub trait TopicHandler: Send + Sync + 'static {
         cx: &TopicContext,
         publication: Publication,
     ) -> impl Future<Output = Result<Option<Publication>, TopicRefusal>> + Send {
-        let _ = cx;
-        ready(Ok(Some(publication)))
+        async move {
+            match self.next() {
+                Some(next) => next.on_publish(cx, publication).await,
+                None => Ok(Some(publication)),
+            }
+        }
     }
 
-    /// Called at the times that [`TopicRoute::every`] sets, for each topic that has subscribers.
-    fn on_tick(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
-        let _ = cx;
-        ready(())
+    /// Called at the times that [`TopicRoute::every`] sets, for each topic that has subscribers. Dropped half-way if the
+    /// last of them leaves meanwhile.
+    fn on_tick(&self, topic: &Topic, params: &UriParams) -> impl Future<Output = ()> + Send {
+        async move {
+            if let Some(next) = self.next() {
+                next.on_tick(topic, params).await;
+            }
+        }
     }
 }
 
@@ -164,7 +187,7 @@ trait DynTopicHandler: Send + Sync {
         cx: &'a TopicContext,
         publication: Publication,
     ) -> Boxed<'a, Result<Option<Publication>, TopicRefusal>>;
-    fn tick<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
+    fn tick<'a>(&'a self, topic: &'a Topic, params: &'a UriParams) -> Boxed<'a, ()>;
 }
 
 impl<H: TopicHandler> DynTopicHandler for H {
@@ -188,8 +211,8 @@ impl<H: TopicHandler> DynTopicHandler for H {
         Box::pin(self.on_publish(cx, publication))
     }
 
-    fn tick<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()> {
-        Box::pin(self.on_tick(cx))
+    fn tick<'a>(&'a self, topic: &'a Topic, params: &'a UriParams) -> Boxed<'a, ()> {
+        Box::pin(self.on_tick(topic, params))
     }
 }
 
@@ -221,8 +244,8 @@ impl TopicHandler for BoxTopicHandler {
         self.0.publish(cx, publication).await
     }
 
-    async fn on_tick(&self, cx: &TopicContext) {
-        self.0.tick(cx).await;
+    async fn on_tick(&self, topic: &Topic, params: &UriParams) {
+        self.0.tick(topic, params).await;
     }
 }
 

@@ -7,10 +7,11 @@ use super::router::{Router, TopicRoutes};
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
 use super::{CallError, Fault, TopicRegistry};
-use crate::{Dialect, MessageLimits};
+use crate::{Dialect, Malformed, MessageLimits};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use wsrv_rfc6455::CloseCode;
 
 /// Describes what a server offers by WAMP: procedures, topics, and how both are dealt with. [`build`](Wamp::build)
 /// makes the handler of it.
@@ -37,10 +38,10 @@ use std::sync::Arc;
 ///
 /// | what | set with | default | past it |
 /// |---|---|---|---|
-/// | depth, URIs, ids of a message | [`limits`](Wamp::limits) | 64, 1,024 B, … | as malformed |
-/// | prefixes of a connection | [`max_prefixes`](Wamp::max_prefixes) | 100 | closed, 1008 |
+/// | depth, URIs, ids of a message | [`limits`](Wamp::limits) | 64, 1,024 B (before prefixes are replaced), … | as malformed |
+/// | prefixes of a connection | [`max_prefixes`](Wamp::max_prefixes) | 100 | closed, 1008; one that can be none counts as malformed |
 /// | subscriptions of a connection | [`max_subscriptions`](Wamp::max_subscriptions) | 1,000 | closed, 1008 |
-/// | calls of a connection at once | [`max_calls`](Wamp::max_calls) | 128 | nothing more is read until one ends |
+/// | calls of a connection that wait at once | [`max_calls`](Wamp::max_calls) | 128 | one more begins, and nothing is read until one ends |
 /// | bytes of the messages that these came in | [`max_call_bytes`](Wamp::max_call_bytes) | 1 MiB | the same |
 /// | a call's time | [`ProcedureRoute::timeout`] | none | answered with [`Fault::Timeout`] |
 #[derive(Default)]
@@ -79,6 +80,9 @@ pub enum WampError {
     /// A pattern is there twice with the same priority.
     #[error("`{0}` is there twice")]
     Twice(String),
+    /// A [`Malformed::Close`] with a code that no close frame may have.
+    #[error("{0} is no close code")]
+    CloseCode(u16),
     /// There is no handler of this name.
     #[error("there is no handler named `{0}`")]
     UnknownHandler(String),
@@ -218,24 +222,30 @@ impl Wamp {
     /// A pattern makes no sense or is there twice, or a name is unknown.
     pub fn build(self) -> Result<WampLayer<Router>, WampError> {
         let Wamp { registry, handlers, through, settings, .. } = self;
+        if let Malformed::Close(code) = settings.dialect.malformed
+            && !CloseCode::from(code).is_sendable()
+        {
+            return Err(WampError::CloseCode(code));
+        }
         let mut procedures = PatternMap::new();
         for (pattern, offered) in self.procedures {
             let route = match offered {
                 Offered::Here(route) => route,
                 Offered::Named(name) => match handlers.procedures.get(&name) {
-                    Some(make) => ProcedureRoute::new(make()),
+                    Some(make) => make(),
                     None => return Err(WampError::UnknownHandler(name)),
                 },
             };
             let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
-            insert(&mut procedures, pattern, route.priority, ProcedureRoute { procedure: wrapped, ..route })?;
+            let name = pattern.as_str().into();
+            insert(&mut procedures, pattern, route.priority, ProcedureRoute { procedure: wrapped, name, ..route })?;
         }
         let mut topics = TopicRoutes::new();
         for (pattern, offered) in self.topics {
             let route = match offered {
                 Offered::Here(route) => route,
                 Offered::Named(name) => match handlers.topics.get(&name) {
-                    Some(make) => TopicRoute::new(make()),
+                    Some(make) => make(),
                     None => return Err(WampError::UnknownHandler(name)),
                 },
             };
@@ -243,13 +253,13 @@ impl Wamp {
             insert(&mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
         }
         let (topics, states) = (Arc::new(topics), Arc::new(self.states));
-        registry.tick_by(topics.clone(), states.clone());
+        registry.tick_by(topics.clone());
         let router = Router {
             procedures,
             topics,
             registry,
             states,
-            settings: settings.clone(),
+            faults: settings.faults.clone(),
             max_calls: self.max_calls.unwrap_or(128),
             max_call_bytes: self.max_call_bytes.unwrap_or(1024 * 1024),
             max_subscriptions: self.max_subscriptions.unwrap_or(1_000),
@@ -276,8 +286,8 @@ impl fmt::Debug for Wamp {
 /// Each is made anew for each pattern that it is offered under.
 #[derive(Default)]
 pub struct Handlers {
-    procedures: HashMap<String, Box<dyn Fn() -> BoxProcedure + Send + Sync>>,
-    topics: HashMap<String, Box<dyn Fn() -> BoxTopicHandler + Send + Sync>>,
+    procedures: HashMap<String, Box<dyn Fn() -> ProcedureRoute + Send + Sync>>,
+    topics: HashMap<String, Box<dyn Fn() -> TopicRoute + Send + Sync>>,
 }
 
 impl Handlers {
@@ -286,23 +296,23 @@ impl Handlers {
         Self::default()
     }
 
-    /// Names what makes a procedure. A later one of the same name replaces it.
-    pub fn procedure<M, P: IntoProcedure<M>>(
+    /// Names what makes a procedure, or a [`ProcedureRoute`]. A later one of the same name replaces it.
+    pub fn procedure<M, P: IntoProcedureRoute<M>>(
         mut self,
         name: impl Into<String>,
         make: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
-        self.procedures.insert(name.into(), Box::new(move || BoxProcedure::new(make())));
+        self.procedures.insert(name.into(), Box::new(move || make().into_route()));
         self
     }
 
-    /// Names what makes a handler of topics. A later one of the same name replaces it.
-    pub fn topic<H: TopicHandler>(
+    /// Names what makes a handler of topics, or a [`TopicRoute`]. A later one of the same name replaces it.
+    pub fn topic<H: Into<TopicRoute>>(
         mut self,
         name: impl Into<String>,
         make: impl Fn() -> H + Send + Sync + 'static,
     ) -> Self {
-        self.topics.insert(name.into(), Box::new(move || BoxTopicHandler::new(make())));
+        self.topics.insert(name.into(), Box::new(move || make().into()));
         self
     }
 }
