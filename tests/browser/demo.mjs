@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The page of `wsrv demo`, and a page of our own that talks to the
+// The page of `wsrv demo` with its WAMP console, and a page of our own that talks to the
 // conformance server, in headless Chromium.
 //
 //     demo.mjs [WSRV [CONFORMANCE]]
@@ -123,9 +123,8 @@ async function post(address, room, text) {
   assert(answer.ok, `POST /say/${room}: status ${answer.status}`);
 }
 
-async function demo(browser) {
-  let server = await check('the demo starts', () => serve(wsrv, 'demo', '--listen', '127.0.0.1:0'));
-  const complaints = [];
+/** A page that writes down what it complains about. */
+async function openPage(browser, complaints) {
   const page = await browser.newPage();
   page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
   page.on('pageerror', (error) => complaints.push(String(error)));
@@ -135,6 +134,13 @@ async function demo(browser) {
       console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`);
     });
   });
+  return page;
+}
+
+async function demo(browser) {
+  let server = await check('the demo starts', () => serve(wsrv, 'demo', '--listen', '127.0.0.1:0'));
+  const complaints = [];
+  const page = await openPage(browser, complaints);
   const [left, right] = [new Pane(page, 'left'), new Pane(page, 'right')];
   const figure = async (name) => {
     const text = await page.locator(`[data-figure="${name}"]`).first().textContent();
@@ -153,6 +159,17 @@ async function demo(browser) {
     const before = await check('two connections are counted', async () => {
       await eventually('figure connections', async () => (await figure('connections')) >= 2);
       return { in: await figure('messages-in'), out: await figure('messages-out') };
+    });
+
+    await check('the figures leave out the messages that carry them', async () => {
+      const pass = async (seconds) => {
+        const end = (await figure('uptime')) + seconds;
+        await eventually(`${seconds} s more`, async () => (await figure('uptime')) >= end);
+      };
+      await pass(1);
+      const out = await figure('messages-out');
+      await pass(2);
+      assert.equal(await figure('messages-out'), out);
     });
 
     await check('what the left pane says, both panes show, with its name', async () => {
@@ -246,6 +263,202 @@ async function demo(browser) {
   }
 }
 
+// --- the WAMP console ------------------------------------------------------------
+
+class Console {
+  constructor(page) {
+    this.page = page;
+    this.root = page.locator('#panel-wamp');
+    this.messages = this.root.locator('ol.frames li.frame');
+    this.subscriptions = this.root.locator('[data-role="subscriptions"] li');
+  }
+
+  async isWelcomed() {
+    await eventually('a session', async () => /^[0-9a-f]{32}$/.test(await this.session()));
+  }
+
+  async session() {
+    return this.root.locator('[data-role="session"]').textContent();
+  }
+
+  async example(name) {
+    // A tab behind another takes its time.
+    await this.page.bringToFront();
+    await this.root.locator(`[data-example="${name}"]`).click();
+  }
+
+  async fill(form, fields) {
+    for (const [name, value] of Object.entries(fields)) {
+      const field = this.root.locator(`form[data-form="${form}"] [name="${name}"]`);
+      await (name === 'exclude' ? field.selectOption(value) : field.fill(value));
+    }
+  }
+
+  async submit(form, fields = {}) {
+    await this.page.bringToFront();
+    await this.fill(form, fields);
+    await this.root.locator(`form[data-form="${form}"] > button[type="submit"]`).click();
+  }
+
+  /** The contents of the rows of one type in one direction, oldest first. */
+  async contents(direction, type) {
+    const rows = this.root.locator(`li.frame[data-direction="${direction}"][data-type="${type}"] .content`);
+    return (await rows.allTextContents()).reverse();
+  }
+
+  async shows(direction, type, text) {
+    await eventually(`${type} ${text}`, async () => (await this.contents(direction, type)).some((row) => row.includes(text)));
+  }
+
+  /** An answer proves that all that was sent before it has been dealt with. */
+  async settled() {
+    this.asked = (this.asked ?? 1000) + 1;
+    await this.submit('call', { procedure: 'http://demo.example/calc#add', arguments: `${this.asked}` });
+    await this.shows('in', 'CALLRESULT', `,${this.asked}.`);
+  }
+}
+
+async function wamp(browser) {
+  let server = await serve(wsrv, 'demo', '--listen', '127.0.0.1:0');
+  const complaints = [];
+  const [ada, grace] = [
+    new Console(await openPage(browser, complaints)),
+    new Console(await openPage(browser, complaints)),
+  ];
+  const chat = 'http://demo.example/chat';
+
+  try {
+    await check('the tab opens the console, and a link does', async () => {
+      await ada.page.goto(server.address);
+      assert(await ada.root.isHidden());
+      await ada.page.locator('#tab-chat').press('ArrowRight');
+      assert(await ada.root.isVisible());
+      await grace.page.goto(`${server.address}#wamp`);
+      await ada.isWelcomed();
+      await grace.isWelcomed();
+      assert.notEqual(await ada.session(), await grace.session());
+      await ada.shows('in', 'WELCOME', `[0,"${await ada.session()}",1,"wsrv/`);
+    });
+
+    await check('a call and its answer are listed, with direction, type and time', async () => {
+      await ada.example('add');
+      await ada.shows('out', 'CALL', '"http://demo.example/calc#add",3,4]');
+      await ada.shows('in', 'CALLRESULT', ',7');
+      const newest = ada.messages.first();
+      assert.match(await newest.locator('.time').textContent(), /^\d\d:\d\d:\d\d\.\d{3}$/);
+      assert.match(await newest.locator('.took').textContent(), /^\d+ ms$/);
+      assert.equal(await newest.locator('.arrow').getAttribute('aria-label'), 'in');
+      await eventually('the answer in words', async () => /#add: 7/.test(await ada.root.locator('output').textContent()));
+    });
+
+    await check('a prefix is registered and stands for its URI', async () => {
+      await ada.example('curie');
+      await ada.shows('out', 'PREFIX', '[1,"calc","http://demo.example/calc#"]');
+      await ada.shows('out', 'CALL', '"calc:add",0.5,0.25]');
+      await ada.shows('in', 'CALLRESULT', ',0.75]');
+      await eventually('the list of prefixes', async () =>
+        (await ada.root.locator('[data-role="prefixes"]').textContent()).includes('calc:'));
+    });
+
+    await check('errors are told, and a slow call is overtaken', async () => {
+      await ada.example('wait');
+      await ada.example('fail');
+      await ada.example('unknown');
+      await ada.shows('in', 'CALLRESULT', '2 s later');
+      const answers = (await ada.root.locator('li.frame[data-direction="in"] .content').allTextContents()).reverse();
+      const at = (text) => answers.findIndex((row) => row.includes(text));
+      assert(at('error#division-by-zero') > 0, answers);
+      assert(at('error#NoSuchRPCEndpoint') > at('error#division-by-zero'), answers);
+      assert(at('2 s later') > at('error#NoSuchRPCEndpoint'), answers);
+    });
+
+    await check('what is no JSON is not sent', async () => {
+      const sent = (await ada.contents('out', 'CALL')).length;
+      await ada.submit('call', { arguments: '{' });
+      assert.equal(await ada.root.locator('form[data-form="call"] input:invalid').count(), 1);
+      await ada.settled();
+      assert.equal((await ada.contents('out', 'CALL')).length, sent + 1);
+    });
+
+    await check('two tabs hear each other, and only who says so hears itself', async () => {
+      for (const each of [ada, grace]) {
+        await each.example('listen');
+        await each.settled();
+      }
+      await ada.submit('publish', { topic: chat, event: '"from Ada"' });
+      await grace.shows('in', 'EVENT', `[8,"${chat}","from Ada"]`);
+      await grace.submit('publish', { topic: chat, event: '{"from":"Grace"}', exclude: 'true' });
+      await ada.shows('in', 'EVENT', `[8,"${chat}",{"from":"Grace"}]`);
+      await ada.submit('publish', { topic: chat, event: '"to all"', exclude: 'false' });
+      await ada.shows('in', 'EVENT', `[8,"${chat}","to all"]`);
+      await grace.shows('in', 'EVENT', `[8,"${chat}","to all"]`);
+      assert.deepEqual(await ada.contents('in', 'EVENT'), [`[8,"${chat}",{"from":"Grace"}]`, `[8,"${chat}","to all"]`]);
+      assert.deepEqual(await grace.contents('in', 'EVENT'), [`[8,"${chat}","from Ada"]`, `[8,"${chat}","to all"]`]);
+    });
+
+    await check('who has unsubscribed hears no more', async () => {
+      await grace.root.locator(`button[aria-label="Unsubscribe from ${chat}"]`).click();
+      await grace.shows('out', 'UNSUBSCRIBE', chat);
+      await grace.settled();
+      assert.equal(await grace.subscriptions.count(), 0);
+      await ada.submit('publish', { event: '"is anybody there?"', exclude: 'false' });
+      await ada.shows('in', 'EVENT', 'is anybody there?');
+      await grace.settled();
+      assert(!(await grace.contents('in', 'EVENT')).some((row) => row.includes('is anybody there?')));
+    });
+
+    await check('the clock ticks, and its events are counted', async () => {
+      await grace.example('clock');
+      await grace.shows('in', 'EVENT', '"unix_s":');
+      await eventually('a count', async () => /[1-9]\d* event/.test(await grace.subscriptions.first().textContent()));
+    });
+
+    await check('what looks like HTML is shown as text, and the list of messages is bounded', async () => {
+      await ada.submit('publish', { event: '"<b id=bold>bold</b>"', exclude: 'false' });
+      await ada.shows('in', 'EVENT', '<b id=bold>');
+      assert.equal(await ada.page.locator('#bold').count(), 0);
+      for (let number = 0; number < 120; number += 1) await ada.example('add');
+      await eventually('two hundred rows', async () => (await ada.messages.count()) === 200);
+      await ada.settled();
+      assert.equal(await ada.messages.count(), 200);
+    });
+
+    await check('a phone shows it without scrolling sideways', async () => {
+      await ada.page.setViewportSize({ width: 360, height: 740 });
+      for (const tab of ['chat', 'wamp']) {
+        await ada.page.locator(`#tab-${tab}`).click();
+        const [wide, seen] = await ada.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert(wide <= seen, `${tab}: ${wide} in ${seen}`);
+      }
+    });
+    await ada.page.screenshot({ path: `${logs}/demo-wamp-phone.png`, fullPage: true });
+    await grace.page.screenshot({ path: `${logs}/demo-wamp.png`, fullPage: true });
+    await check('the console has no complaints', async () => assert.deepEqual(complaints, []));
+
+    await check('a restarted server gives a new session', async () => {
+      const before = await grace.session();
+      assert.equal(await interrupt(server), 0, 'exit status');
+      await eventually('the end of the session', async () => (await grace.session()) === 'none');
+      assert(await grace.root.locator('[data-example="add"]').isDisabled());
+      server = await serve(wsrv, 'demo', '--listen', new URL(server.address).host);
+      await grace.root.locator('button[data-action="reconnect"]').click();
+      await grace.isWelcomed();
+      assert.notEqual(await grace.session(), before);
+      assert.equal(await grace.subscriptions.count(), 0);
+      await grace.example('add');
+      await grace.shows('in', 'CALLRESULT', ',7');
+    });
+  } catch (error) {
+    await ada.page.screenshot({ path: `${logs}/wamp-failed.png` }).catch(() => {});
+    if (complaints.length > 0) console.log(`       console: ${complaints.join('\n       ')}`);
+    throw error;
+  } finally {
+    await ada.page.close();
+    await grace.page.close();
+    server.child.kill();
+  }
+}
+
 // --- a WebSocket in a page of our own --------------------------------------------
 
 /** Runs in the page: sends the messages, then closes; gives what came back. */
@@ -335,7 +548,7 @@ try {
       '--disable-sync',
     ],
   });
-  for (const part of [demo, echo]) {
+  for (const part of [demo, wamp, echo]) {
     try {
       await part(browser);
     } catch (error) {

@@ -1,6 +1,5 @@
 //! The chat rooms.
 
-use super::figures::Figures;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,6 @@ const MAX_TEXT: usize = 2000;
 
 pub(crate) struct Rooms {
     rooms: [Arc<Room>; ROOMS.len()],
-    figures: Arc<Figures>,
 }
 
 pub(crate) struct Room {
@@ -23,31 +21,31 @@ pub(crate) struct Room {
 }
 
 impl Rooms {
-    pub(crate) fn new(figures: Arc<Figures>) -> Self {
+    pub(crate) fn new() -> Self {
         let room = |name| Arc::new(Room { name, group: Group::new(), members: Mutex::default() });
-        Rooms { rooms: ROOMS.map(room), figures }
+        Rooms { rooms: ROOMS.map(room) }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Room>> {
         self.rooms.iter().find(|room| room.name == name)
     }
+}
 
-    /// Says something in a room; `id` 0 is nobody who is connected. False: there is nothing to say.
-    pub(crate) fn say(&self, room: &Room, name: &str, id: u64, text: &str) -> bool {
+impl Room {
+    /// Says something here; `id` 0 is nobody who is connected. False: there is nothing to say.
+    pub(crate) fn say(&self, name: &str, id: u64, text: &str) -> bool {
         let text: String = text.trim().chars().take(MAX_TEXT).collect();
         if text.is_empty() {
             return false;
         }
-        self.tell(room, json!({ "type": "said", "name": name, "text": text, "id": id }));
+        self.tell(&json!({ "type": "said", "name": name, "text": text, "id": id }));
         true
     }
 
-    fn tell(&self, room: &Room, what: Value) {
-        self.figures.count_out(room.group.send(what.to_string()).sent);
+    fn tell(&self, what: &Value) {
+        self.group.send(what.to_string());
     }
-}
 
-impl Room {
     fn members(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, String>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +66,6 @@ impl Chat {
 
 /// A place in a room. Its drop gives it up, however the connection ends, and tells the others.
 pub(crate) struct Seat {
-    rooms: Arc<Rooms>,
     room: Arc<Room>,
     id: ConnectionId,
     name: String,
@@ -80,7 +77,7 @@ impl Drop for Seat {
         // Out of the group first: who has left hears nothing any more.
         drop(self.membership.take());
         self.room.members().remove(&self.id);
-        self.rooms.tell(&self.room, json!({ "type": "left", "name": self.name, "members": self.room.names() }));
+        self.room.tell(&json!({ "type": "left", "name": self.name, "members": self.room.names() }));
     }
 }
 
@@ -90,25 +87,23 @@ impl Handler<WebSocketConnection> for Chat {
     async fn on_open(&self, conn: &WebSocketConnection) -> Result<Seat, Error> {
         let room = conn.param("room").and_then(|room| self.0.get(room)).ok_or("the gate lets nobody into no room")?;
         let name = name_of(conn);
-        let mut seat = Seat { rooms: self.0.clone(), room: room.clone(), id: conn.id(), name, membership: None };
+        let mut seat = Seat { room: room.clone(), id: conn.id(), name, membership: None };
         room.members().insert(conn.id(), seat.name.clone());
         let members = room.names();
-        self.0.tell(room, json!({ "type": "joined", "name": seat.name, "members": members }));
+        room.tell(&json!({ "type": "joined", "name": seat.name, "members": members }));
         let welcome = json!({
             "type": "welcome", "id": conn.id().as_u64(), "room": room.name, "name": seat.name, "members": members,
         });
         conn.try_send(welcome.to_string())?;
-        self.0.figures.count_out(1);
         seat.membership = Some(room.group.join(conn));
         Ok(seat)
     }
 
     async fn on_message(&self, _: &WebSocketConnection, seat: &mut Seat, message: Message) -> Result<(), Error> {
-        self.0.figures.count_in();
         let text = message.as_text().ok_or_else(|| Error::new(Reason::BadData, "not a text message"))?;
         let what: Value = serde_json::from_str(text).map_err(|error| Error::new(Reason::BadData, error))?;
         match (what["type"].as_str(), what["text"].as_str()) {
-            (Some("say"), Some(text)) => self.0.say(&seat.room, &seat.name, seat.id.as_u64(), text),
+            (Some("say"), Some(text)) => seat.room.say(&seat.name, seat.id.as_u64(), text),
             _ => return Err(Error::new(Reason::Policy, "not a message of the chat")),
         };
         Ok(())

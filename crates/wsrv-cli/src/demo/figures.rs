@@ -7,13 +7,25 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Interval;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::Connections;
+use wsrv_app::wsrv_core::{ConnectionId, Connections, Direction, Observer};
 
 pub(crate) struct Figures {
     connections: Connections,
     started: Instant,
     messages_in: AtomicU64,
     messages_out: AtomicU64,
+    /// Those among them that only carried figures.
+    of_our_own: AtomicU64,
+}
+
+impl Observer for Figures {
+    fn message(&self, _: ConnectionId, direction: Direction, _: usize) {
+        let count = match direction {
+            Direction::In => &self.messages_in,
+            Direction::Out => &self.messages_out,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Figures {
@@ -23,22 +35,16 @@ impl Figures {
             started: Instant::now(),
             messages_in: AtomicU64::new(0),
             messages_out: AtomicU64::new(0),
+            of_our_own: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn count_in(&self) {
-        self.messages_in.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_out(&self, messages: usize) {
-        self.messages_out.fetch_add(messages as u64, Ordering::Relaxed);
-    }
-
     fn to_json(&self) -> String {
+        let of_our_own = self.of_our_own.load(Ordering::Relaxed);
         json!({
             "connections": self.connections.len(),
             "messages_in": self.messages_in.load(Ordering::Relaxed),
-            "messages_out": self.messages_out.load(Ordering::Relaxed),
+            "messages_out": self.messages_out.load(Ordering::Relaxed).saturating_sub(of_our_own),
             "uptime_s": self.started.elapsed().as_secs(),
             "memory_bytes": resident_bytes(),
         })
@@ -74,6 +80,8 @@ impl Handler<WebSocketConnection> for FiguresFeed {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         ready!(interval.poll_tick(cx));
-        Poll::Ready(conn.try_send(self.0.to_json()).map_err(Error::from))
+        let figures = self.0.to_json();
+        self.0.of_our_own.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(conn.try_send(figures).map_err(Error::from))
     }
 }

@@ -3,6 +3,7 @@
 mod chat;
 mod figures;
 mod pages;
+mod wamp;
 
 use crate::edge::Edge;
 use chat::{Chat, Rooms};
@@ -36,11 +37,16 @@ pub(crate) fn app(edge: &Edge) -> Result<App, Box<dyn std::error::Error>> {
     let app = edge.guard(App::new())?.gate(LocalHost);
     let readiness = app.readiness();
     let figures = Arc::new(Figures::new(app.connections().clone()));
-    let rooms = Arc::new(Rooms::new(figures.clone()));
+    let rooms = Arc::new(Rooms::new());
     let chat = Route::new(Chat::new(rooms.clone()))
         .message_limits(MessageLimits::default().with_max_message(16 * 1024))
         .gate(KnownRoom(rooms.clone()));
-    Ok(app.route("/chat/{room}", chat).route("/stats", FiguresFeed(figures)).http(pages::Pages::new(rooms, readiness)))
+    Ok(app
+        .observe(figures.clone())
+        .route("/chat/{room}", chat)
+        .route("/stats", FiguresFeed(figures))
+        .route(wamp::PATH, wamp::route()?)
+        .http(pages::Pages::new(rooms, readiness)))
 }
 
 /// Keeps out the pages of sites that have a name of their own point here.
@@ -117,6 +123,7 @@ fn greet(mut addr: SocketAddr) {
     println!("  open      http://{addr}/");
     println!("  sockets   ws://{addr}/chat/{{room}}    rooms: {}", chat::ROOMS.join(", "));
     println!("            ws://{addr}/stats");
+    println!("            ws://{addr}{}    subprotocol wamp, version 1", wamp::PATH);
     println!("  try       curl -d 'hello from the terminal' http://{addr}/say/{}\n", chat::ROOMS[0]);
     println!("ready http://{addr}/");
 }

@@ -19,9 +19,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const MAX_BODY: usize = 4096;
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
+    ("/connection.js", "text/javascript; charset=utf-8", include_str!("page/connection.js")),
+    ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
+    ("/frames.js", "text/javascript; charset=utf-8", include_str!("page/frames.js")),
+    ("/wamp.js", "text/javascript; charset=utf-8", include_str!("page/wamp.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
@@ -63,7 +67,7 @@ async fn answer(request: Request<Incoming>, Pages { rooms, readiness }: &Pages) 
     if let Some(room) = request.uri().path().strip_prefix("/say/") {
         return match rooms.get(room) {
             Some(_) if request.method() != Method::POST => method_not_allowed("POST"),
-            Some(room) => say(request, rooms, room).await,
+            Some(room) => say(request, room).await,
             None => plain(StatusCode::NOT_FOUND, "there is no such room\n"),
         };
     }
@@ -84,7 +88,7 @@ async fn answer(request: Request<Incoming>, Pages { rooms, readiness }: &Pages) 
 }
 
 /// Says the request's body in a room: a push from outside every connection.
-async fn say(request: Request<Incoming>, rooms: &Rooms, room: &super::chat::Room) -> Response<Full<Bytes>> {
+async fn say(request: Request<Incoming>, room: &super::chat::Room) -> Response<Full<Bytes>> {
     // A page of another site could post here with the visitor's browser. Programs that are no browser send no origin.
     if request.headers().contains_key(header::ORIGIN) {
         return plain(StatusCode::FORBIDDEN, "not from a page\n");
@@ -92,7 +96,7 @@ async fn say(request: Request<Incoming>, rooms: &Rooms, room: &super::chat::Room
     let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "too long\n");
     };
-    if rooms.say(room, "terminal", 0, &String::from_utf8_lossy(&body.to_bytes())) {
+    if room.say("terminal", 0, &String::from_utf8_lossy(&body.to_bytes())) {
         plain(StatusCode::OK, "said\n")
     } else {
         plain(StatusCode::BAD_REQUEST, "say something\n")

@@ -1,240 +1,56 @@
-// The demo page of wsrv: two chat connections, what they send and receive, and the server's own figures.
-//
-// Nothing from the network becomes HTML: every piece of it goes in as text.
+// The demo page of wsrv: two chat connections, what they send and receive, and the server's own figures. Behind a tab of
+// its own, a console that speaks WAMP.
 
-const MAX_RETRY_SECONDS = 10;
-const MAX_ROWS = 200;
+import { Connection, setLight, statusOf } from "./connection.js";
+import { $, el, parse, say } from "./dom.js";
+import { FrameList, MAX_ROWS, contentOf, frameRow } from "./frames.js";
+import { openConsole } from "./wamp.js";
+
 const MAX_MEMBERS = 8;
 const SPARK_SECONDS = 60;
-const CUT_ROW = 240;
-const CUT_OPEN = 65536;
 
-// The page's own close codes come from the range RFC 6455 leaves to applications.
-const DROPPED = 4000;
+// ---- Tabs ------------------------------------------------------------------------------------------------
 
-const CLOSE_MEANING = {
-  1000: "normal closure",
-  1001: "server going away",
-  1002: "protocol error",
-  1003: "unsupported data",
-  1005: "no close code given",
-  1006: "connection lost",
-  1007: "invalid text",
-  1008: "against the server's policy",
-  1009: "message too big",
-  1011: "server error",
-  1012: "server restarting",
-  1013: "try again later",
-  [DROPPED]: "dropped from this page",
-};
+const tabs = [...document.querySelectorAll('[role="tab"]')];
 
-const $ = (selector, root = document) => root.querySelector(selector);
-
-function el(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
+function show(tab) {
+  for (const each of tabs) {
+    const chosen = each === tab;
+    each.setAttribute("aria-selected", String(chosen));
+    each.tabIndex = chosen ? 0 : -1;
+    $(`#${each.getAttribute("aria-controls")}`).hidden = !chosen;
+  }
+  // Nobody connects who does not want to look.
+  if (tab.id === "tab-wamp") openConsole();
 }
 
-const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+// The part behind the # names the tab, so that a link can. It is no id, or the browser would scroll there.
+const hashOf = (tab) => tab.id.replace("tab-", "#");
+const showNamed = () => show(tabs.find((tab) => hashOf(tab) === location.hash) ?? tabs[0]);
 
-function parse(data) {
-  try {
-    return JSON.parse(data) ?? {};
-  } catch {
-    return {};
-  }
+for (const [at, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => {
+    history.replaceState(null, "", hashOf(tab));
+    show(tab);
+  });
+  tab.addEventListener("keydown", ({ key }) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (!step) return;
+    const next = tabs[(at + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  });
 }
-
-// ---- A connection that comes back ------------------------------------------------------------------------
-
-// Owns at most one live socket. `on` holds the listeners: state(state, close), retry(seconds), message(data),
-// and optionally frame(direction, kind, data), which sees everything, also from sockets already replaced.
-class Connection {
-  #socket = null;
-  #timer = 0;
-  #failures = 0;
-  #lastClose = null;
-
-  constructor(path, on) {
-    this.path = path;
-    this.on = on;
-  }
-
-  connect() {
-    clearTimeout(this.#timer);
-    this.#leave(1000, "reconnecting");
-    this.on.retry(0);
-
-    const socket = new WebSocket(socketUrl(this.path()));
-    socket.binaryType = "arraybuffer";
-    this.#socket = socket;
-    let opened = false;
-    this.on.state("connecting", this.#lastClose);
-
-    socket.addEventListener("open", () => {
-      if (socket !== this.#socket) return;
-      opened = true;
-      this.#lastClose = null;
-      this.on.state("open", null);
-    });
-    socket.addEventListener("message", ({ data }) => {
-      this.on.frame?.("in", typeof data === "string" ? "text" : "binary", data);
-      if (socket !== this.#socket) return;
-      // A server that accepts and then hangs up at once is still a failure, so only a message counts as success.
-      this.#failures = 0;
-      this.on.message(data);
-    });
-    socket.addEventListener("close", ({ code, reason }) => {
-      // A failed attempt carried no frame, and its 1006 would hide why the connection ended in the first place.
-      if (opened) this.on.frame?.("in", "close", { code, reason });
-      if (socket !== this.#socket) return;
-      this.#socket = null;
-      if (opened || !this.#lastClose) this.#lastClose = { code, reason };
-      this.on.state("closed", this.#lastClose);
-      this.#wait(Math.min(2 ** this.#failures++, MAX_RETRY_SECONDS));
-    });
-  }
-
-  send(text) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(text);
-    this.on.frame?.("out", "text", text);
-    return true;
-  }
-
-  // Closes but stays the owner, so the answer to the close is handled like any other end: shown, then retried.
-  drop() {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#close(this.#socket, DROPPED, "dropped from this page");
-  }
-
-  #leave(code, reason) {
-    const socket = this.#socket;
-    this.#socket = null;
-    if (socket?.readyState === WebSocket.OPEN) this.#close(socket, code, reason);
-    else socket?.close();
-  }
-
-  #close(socket, code, reason) {
-    socket.close(code, reason);
-    this.on.frame?.("out", "close", { code, reason });
-  }
-
-  // Counts down in steps a little shorter than a second and never quite equal, so that the panes of many windows
-  // do not knock in the same instant.
-  #wait(seconds) {
-    if (seconds === 0) return this.connect();
-    this.on.retry(seconds);
-    this.#timer = setTimeout(() => this.#wait(seconds - 1), 1000 - Math.random() * 200);
-  }
-}
-
-// ---- The light in the header -----------------------------------------------------------------------------
-
-const lights = new Map();
-
-function setLight(key, state) {
-  lights.set(key, state);
-  const open = [...lights.values()].filter((each) => each === "open").length;
-  const light = $("#light");
-  light.dataset.state = open === lights.size ? "open" : open > 0 ? "connecting" : state;
-  const text = open > 0 ? `${open} of ${lights.size} connections open` : state === "closed" ? "server not reachable" : light.textContent;
-  // Writing the same words again would make a screen reader repeat them.
-  if (light.textContent !== text) light.textContent = text;
-}
+addEventListener("hashchange", showNamed);
 
 // ---- Frames in and out -----------------------------------------------------------------------------------
 
-const frames = {
-  list: $("#frames"),
-  pending: [],
-  total: 0,
-  paused: false,
-  timer: 0,
-
-  // Rows are collected and inserted in batches: a busy room must not cost one layout per message.
-  add(pane, direction, kind, data) {
-    this.total += 1;
-    this.pending.push({ time: new Date(), pane, direction, kind, data });
-    if (this.pending.length > MAX_ROWS) this.pending.shift();
-    this.timer ||= setTimeout(() => this.flush(), 40);
-  },
-
-  flush() {
-    this.timer = 0;
-    if (!this.paused) {
-      this.list.prepend(...this.pending.map(frameRow).reverse());
-      this.pending = [];
-      while (this.list.childElementCount > MAX_ROWS) this.list.lastElementChild.remove();
-    }
-    const count = `${this.total.toLocaleString("en")} so far`;
-    $("#frames-note").textContent = this.paused ? `${count}, paused` : count;
-  },
-};
-
-// What a row shows: the payload's length in bytes and a readable form of its content.
-function describe(kind, data) {
-  if (kind === "text") return { bytes: new TextEncoder().encode(data).length, content: data };
-  if (kind === "binary") {
-    const start = new Uint8Array(data, 0, Math.min(data.byteLength, 1024));
-    return { bytes: data.byteLength, content: Array.from(start, (byte) => byte.toString(16).padStart(2, "0")).join(" ") };
-  }
-  const reason = data.reason || CLOSE_MEANING[data.code] || "";
-  // 1005 and 1006 are the browser's own words; nothing of them was on the wire.
-  const bytes = data.code === 1005 || data.code === 1006 ? 0 : 2 + new TextEncoder().encode(data.reason).length;
-  return { bytes, content: reason ? `${data.code} ${reason}` : `${data.code}` };
-}
-
-function frameRow({ time, pane, direction, kind, data }) {
-  const { bytes, content } = describe(kind, data);
-  const row = el("li", "frame");
-  Object.assign(row.dataset, { direction, pane, kind });
-
-  const summary = el("summary");
-  const arrow = el("span", "arrow", direction === "in" ? "↓" : "↑");
-  arrow.setAttribute("role", "img");
-  arrow.setAttribute("aria-label", direction);
-  arrow.title = direction === "in" ? "in: from the server" : "out: to the server";
-  const clock = `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, "0")}`;
-  summary.append(
-    el("span", "time", clock),
-    el("span", "tag", pane),
-    arrow,
-    el("span", "kind", kind),
-    el("span", "bytes", bytes.toLocaleString("en")),
-    el("span", "content", content.slice(0, CUT_ROW)),
-  );
-
-  const details = el("details");
-  details.append(summary);
-  // Filled on first use: two hundred rows are cheap, two hundred rows with all they could show are not.
-  details.addEventListener("toggle", () => details.append(el("pre", "", unfold(kind, content))), { once: true });
-  row.append(details);
+const frames = new FrameList($("#panel-chat .frames-box"), ({ time, pane, direction, kind, data }) => {
+  const { bytes, content } = contentOf(kind, data);
+  const behind = [el("span", "kind", kind), el("span", "bytes", bytes.toLocaleString("en"))];
+  const row = frameRow(time, direction, content, behind, el("span", "tag", pane));
+  Object.assign(row.dataset, { pane, kind });
   return row;
-}
-
-function unfold(kind, content) {
-  let text = content;
-  if (kind === "text" && content.length <= CUT_OPEN) {
-    try {
-      text = JSON.stringify(JSON.parse(content), null, 2);
-    } catch {
-      // Not JSON, so it is shown as it came.
-    }
-  }
-  return text.length > CUT_OPEN ? `${text.slice(0, CUT_OPEN)}…` : text;
-}
-
-$("#frames-clear").addEventListener("click", () => {
-  frames.list.replaceChildren();
-  frames.pending = [];
-});
-
-$("#frames-pause").addEventListener("click", ({ currentTarget }) => {
-  frames.paused = !frames.paused;
-  currentTarget.setAttribute("aria-pressed", String(frames.paused));
-  frames.flush();
 });
 
 // ---- A chat pane -----------------------------------------------------------------------------------------
@@ -298,9 +114,7 @@ function openPane(side, defaultName) {
       state(state, close) {
         pane.dataset.state = state;
         setLight(side, state);
-        const meaning = close && (CLOSE_MEANING[close.code] || close.reason);
-        const words = close ? `closed ${close.code}${meaning ? ` — ${meaning}` : ""}` : state === "open" ? "connected" : "connecting";
-        if (status.textContent !== words) status.textContent = words;
+        say(status, statusOf(state, close));
         $('[data-action="drop"]', pane).disabled = state !== "open";
         $('[type="submit"]', pane).disabled = state !== "open";
         if (state !== "open") showMembers([]);
@@ -316,7 +130,7 @@ function openPane(side, defaultName) {
         const message = parse(data);
         if (Object.hasOwn(receive, message.type)) receive[message.type](message);
       },
-      frame: (direction, kind, data) => frames.add(side, direction, kind, data),
+      frame: (direction, kind, data) => frames.add({ pane: side, direction, kind, data }),
     },
   );
 
@@ -433,3 +247,5 @@ new Connection(() => "/stats", {
   retry() {},
   message: (data) => showStats(parse(data)),
 }).connect();
+
+showNamed();
