@@ -9,12 +9,15 @@ mod custom_wire;
 mod layer;
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 struct Running {
     child: Child,
@@ -66,7 +69,7 @@ impl Drop for Running {
     }
 }
 
-struct Peer(tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>);
+struct Peer(tokio_tungstenite::WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
 
 impl Peer {
     async fn connect(running: &Running) -> Self {
@@ -152,6 +155,109 @@ async fn chat_brings_those_in_a_room_together() {
     assert_eq!(ada.hear().await, "2: hello");
     grace.close().await;
     assert_eq!(ada.hear().await, "2 has left");
+}
+
+/// A client as Ratchet's are: with prefixes that leave out the `#`.
+struct ChatClient {
+    peer: Peer,
+    calls: u32,
+}
+
+impl ChatClient {
+    /// Comes from this address; the status, if that is refused.
+    async fn connect(running: &Running, from: &str) -> Result<Self, u16> {
+        let mut request = running.url.as_str().into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "wamp".parse().unwrap());
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from.parse::<std::net::Ipv4Addr>().unwrap(), 0).into()).unwrap();
+        let addr = running.url.trim_start_matches("ws://").trim_end_matches("/chat").parse().unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(addr).await.unwrap());
+        let mut peer = match tokio_tungstenite::client_async(request, stream).await {
+            Ok((stream, _)) => Peer(stream),
+            Err(tungstenite::Error::Http(answer)) => return Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        };
+        assert!(peer.hear().await.starts_with(r#"[0,""#));
+        peer.say(r#"[1,"chat","http://chat.example/chat"]"#).await;
+        peer.say(r#"[1,"room","http://chat.example/room"]"#).await;
+        Ok(ChatClient { peer, calls: 0 })
+    }
+
+    /// The answer without its id. Events that come before it are a fault of the test.
+    async fn call(&mut self, procedure: &str, arguments: &str) -> Value {
+        self.calls += 1;
+        self.peer.say(&format!(r#"[2,"{}","chat:{procedure}",{arguments}]"#, self.calls)).await;
+        let mut answer: Value = serde_json::from_str(&self.peer.hear().await).unwrap();
+        assert_eq!(answer[1], self.calls.to_string(), "{answer}");
+        answer.as_array_mut().unwrap().remove(1);
+        answer
+    }
+
+    async fn event(&mut self, topic: &str) -> Value {
+        let event: Value = serde_json::from_str(&self.peer.hear().await).unwrap();
+        assert_eq!((&event[0], &event[1]), (&json!(8), &json!(topic)), "{event}");
+        event[2].clone()
+    }
+}
+
+#[tokio::test]
+async fn ratchet_port_serves_the_clients_that_ratchet_has_served() {
+    let running = Running::start("ratchet_port", &["127.0.0.1:0"]);
+    let (lobby, tea) = ("http://chat.example/chat#rooms", "http://chat.example/room#1");
+    let mut ada = ChatClient::connect(&running, "127.0.0.1").await.unwrap();
+    ada.peer.say(r#"[5,"chat:rooms"]"#).await;
+    assert_eq!(ada.event(lobby).await, json!({ "rooms": [] }));
+
+    // A list that is the only argument is the arguments.
+    assert_eq!(ada.call("set-nick", r#"[" Ada "]"#).await, json!([3, "Ada"]));
+    assert_eq!(ada.call("set-nick", "7").await[1], "http://api.wamp.ws/error#invalid-argument");
+    let no_such = ada.call("dance", "1").await;
+    assert_eq!(no_such, json!([4, "http://chat.example/chat#dance", "there is no such call"]));
+    ada.peer.say(r#"[2,"0","chat:create-room","Tea"]"#).await;
+    let created = json!({ "topic": tea, "title": "Tea" });
+    assert_eq!(ada.event(lobby).await, json!({ "created": created }));
+    assert_eq!(ada.peer.hear().await, format!(r#"[3,"0",{created}]"#));
+
+    // A room that there is not, silently; then one that there is. Who publishes hears it too.
+    ada.peer.say(r#"[5,"room:2"]"#).await;
+    ada.peer.say(r#"[7,"room:1","too early"]"#).await;
+    ada.peer.say(r#"[5,"room:1"]"#).await;
+    ada.peer.say(r#"[7,"room:1","hello"]"#).await;
+    assert_eq!(ada.event(tea).await, json!({ "said": "hello", "by": "Ada", "n": 2 }));
+    ada.peer.say(r#"[7,"room:1","not to me",true]"#).await;
+    assert_eq!(ada.call("members", r#""room:1""#).await, json!([3, ["Ada"]]));
+
+    // Who comes late gets what was said before.
+    let mut grace = ChatClient::connect(&running, "127.0.0.2").await.unwrap();
+    assert_eq!(grace.call("set-nick", r#""Grace""#).await, json!([3, "Grace"]));
+    grace.peer.say(r#"[5,"room:1"]"#).await;
+    assert_eq!(grace.event(tea).await, json!({ "joined": "Ada", "n": 1 }));
+    assert_eq!(grace.event(tea).await["said"], "hello");
+    assert_eq!(grace.event(tea).await["said"], "not to me");
+    assert_eq!(ada.event(tea).await, json!({ "joined": "Grace", "n": 4 }));
+    assert_eq!(ada.call("members", r#""room:1""#).await, json!([3, ["Ada", "Grace"]]));
+
+    let mut guest = ChatClient::connect(&running, "127.0.0.3").await.unwrap();
+    guest.peer.say(r#"[5,"room:1"]"#).await;
+    assert_eq!(guest.event(tea).await["n"], 1);
+    let came = ada.event(tea).await["joined"].clone();
+    assert!(came.as_str().unwrap().starts_with("guest "), "{came}");
+    guest.peer.close().await;
+    assert_eq!(ada.event(tea).await["left"], came, "the end of a connection leaves its rooms");
+
+    // Only who has created a room bans; an address that is banned does not come back.
+    for end in ["joined", "left"] {
+        assert_eq!(grace.event(tea).await[end], came);
+    }
+    assert_eq!(grace.call("ban", r#""room:1","Ada""#).await[1], "http://chat.example/error#refused");
+    assert_eq!(ada.call("ban", r#""room:1","Grace""#).await, json!([3, 1]));
+    let end = tokio::time::timeout(Duration::from_secs(10), grace.peer.0.next()).await.expect("in time");
+    assert!(matches!(&end, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1008), "{end:?}");
+    assert_eq!(ada.event(tea).await["left"], "Grace");
+    assert_eq!(ChatClient::connect(&running, "127.0.0.2").await.err(), Some(403));
+
+    ada.peer.say(r#"[6,"room:1"]"#).await;
+    assert_eq!(ada.event(lobby).await, json!({ "gone": tea }), "with its last member");
 }
 
 #[tokio::test]

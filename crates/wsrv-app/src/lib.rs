@@ -256,3 +256,8 @@ pub mod layer {
 #[cfg(all(doctest, feature = "http", feature = "tls", feature = "wamp"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+// So have those in the guide for those who come from PHP.
+#[cfg(all(doctest, feature = "http", feature = "wamp"))]
+#[doc = include_str!("../../../docs/coming-from-ratchet.md")]
+struct ComingFromRatchet;
