@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wsrv_app::prelude::*;
 use wsrv_app::wsrv_wamp::{
     Args, CallError, Open, Publication, State, Topic, TopicContext, TopicHandler, TopicRefusal, TopicRegistry,
-    TopicRoute, Wamp, WampError,
+    TopicRoute, UriParams, Wamp, WampError,
 };
 
 pub(crate) const PATH: &str = "/wamp";
@@ -68,9 +68,9 @@ impl TopicHandler for Clock {
         Err(TopicRefusal::new("only the server tells the time"))
     }
 
-    async fn on_tick(&self, cx: &TopicContext) {
+    async fn on_tick(&self, topic: &Topic, _: &UriParams) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // A number can always be written.
-        let _ = cx.topic().publish(&json!({ "unix_s": now.as_secs() }));
+        let _ = topic.publish(&json!({ "unix_s": now.as_secs() }));
     }
 }
