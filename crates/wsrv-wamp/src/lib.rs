@@ -9,7 +9,11 @@ mod limits;
 pub mod message;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "client")]
+mod signature;
 pub mod uris;
+#[cfg(feature = "client")]
+mod wamp_client;
 
 pub use serde_json::value::RawValue;
 
@@ -23,3 +27,9 @@ pub use message::{
 
 #[cfg(feature = "server")]
 pub use server::*;
+
+#[cfg(feature = "client")]
+pub use wamp_client::{
+    CallFailure, ClientOptions, ConnectFailure, ConnectionFault, Disconnected, Ended, Granted, GrantedProcedure,
+    GrantedTopic, RemoteError, SendFailure, SignInFailure, Subscription, TopicEvent, WampClient,
+};
