@@ -28,7 +28,8 @@ use crate::{CallId, Exclude, uris};
 /// connection is closed when the last client and the last [`Subscription`] are gone.
 ///
 /// Messages go out in the order in which they were asked for. If more than
-/// [`max_waiting`](ClientOptions::max_waiting) of them wait to be written, the methods wait for room.
+/// [`max_waiting`](ClientOptions::max_waiting) of them wait to be written, the methods wait for room. What still waits
+/// when the connection is lost is lost with it.
 ///
 /// ```no_run
 /// use wsrv_wamp::WampClient;
@@ -123,7 +124,7 @@ impl WampClient {
         tokio::spawn(async move {
             let on_text = |text: &str| end.shared().receive(text);
             let (ended, rest) = socket::drive(stream, early, settings, orders, on_text).await;
-            end.as_it_was(ended);
+            end.ended_with(ended);
             rest.close().await;
         });
         match welcomed.await {

@@ -34,7 +34,7 @@ pub struct ClientOptions {
     pub pong_timeout: Duration,
     /// Messages that may wait to be written. Default 64. Beyond them, whatever sends waits.
     pub max_waiting: usize,
-    /// Events that may wait in one subscription. Default 256. Beyond them, the oldest are lost.
+    /// Events that may wait in one subscription. Default 4096. Beyond them, the oldest are lost.
     pub max_events: usize,
     /// Bytes of the events that may wait in one subscription, if there are more events than one. Default 4 MiB.
     pub max_event_bytes: usize,
@@ -61,7 +61,7 @@ impl Default for ClientOptions {
             ping_after: Some(Duration::from_secs(30)),
             pong_timeout: Duration::from_secs(30),
             max_waiting: 64,
-            max_events: 256,
+            max_events: 4096,
             max_event_bytes: 4 << 20,
             message_limits: Limits::default(),
             wamp_limits: MessageLimits::default(),

@@ -63,7 +63,7 @@ impl EndOnDrop {
     }
 
     /// The task has come to its end.
-    pub(super) fn as_it_was(mut self, ended: Ended) {
+    pub(super) fn ended_with(mut self, ended: Ended) {
         self.ended = Some(ended);
     }
 }
