@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -473,8 +474,8 @@ async fn a_lost_stream_fails_what_waits() {
     drop(server);
     assert!(matches!(call.await.unwrap().unwrap_err(), CallFailure::Disconnected(_)));
     let ended = client.closed().await;
-    assert!(matches!(ended.fault, Some(ConnectionFault::Io(_))));
-    assert_eq!(ended.closed.code.as_u16(), 1006);
+    let Some(ConnectionFault::Io(error)) = &ended.fault else { panic!("{ended}") };
+    assert_eq!((error.kind(), ended.closed.code.as_u16()), (ErrorKind::UnexpectedEof, 1006));
 }
 
 #[tokio::test]
