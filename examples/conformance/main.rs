@@ -1,5 +1,8 @@
 //! The server under test: echoes text and binary at `/`, and speaks WAMP at `/wamp`.
 //!
+//! With `--wamp-cra-listen`, it speaks WAMP there too, with clients that have signed in, and prints a line `ready-cra
+//! ws://ADDR/wamp` first.
+//!
 //! Prints a line `ready ws://ADDR/` as soon as it listens. SIGTERM and Ctrl-C drain it: everybody is closed with 1001,
 //! and the program ends with 0; a second signal cuts who is left.
 
@@ -16,6 +19,9 @@ struct Options {
     /// Where to listen; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
     listen: String,
+    /// Where to listen for WAMP clients that sign in.
+    #[arg(long, value_name = "ADDR")]
+    wamp_cra_listen: Option<String>,
     /// What serves: `own`, our listener, or `axum`.
     #[arg(long, default_value = "own", value_parser = ["own", "axum"])]
     host: String,
@@ -79,6 +85,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !options.allow_origin.is_empty() {
         app = app.gate(AllowedOrigins::new(&options.allow_origin)?.allow_missing(true));
     }
+    let signing_in = match &options.wamp_cra_listen {
+        None => None,
+        Some(listen) => {
+            let wamp = wamp::profile(Dialect::autobahn()).build()?.sign_in(wamp::accounts());
+            let server = App::new().route("/wamp", Route::wamp(wamp)).bind(listen).await?;
+            println!("ready-cra ws://{}/wamp", server.local_addr()?);
+            Some(tokio::spawn(async move {
+                server.serve().await;
+            }))
+        }
+    };
     if options.host == "axum" {
         let listener = tokio::net::TcpListener::bind(&options.listen).await?;
         let addr = listener.local_addr()?;
@@ -102,6 +119,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let serving = server.serve();
     println!("ready ws://{addr}/");
     serving.await;
+    if let Some(signing_in) = signing_in {
+        signing_in.await?;
+    }
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+use wsrv_app::wsrv_wamp::cra::{Account, Cra, Grant, Salting, Secret, TopicGrant, derive_key};
 use wsrv_app::wsrv_wamp::{
     Args, CallArguments, CallError, Dialect, Exclude, Open, Publication, RawValue, Recipients, SessionId, State,
     TopicContext, TopicHandler, TopicRefusal, TopicRegistry, Wamp, WampConnection,
@@ -132,4 +133,17 @@ pub(crate) fn profile(dialect: Dialect) -> Wamp {
         .topic("http://example.com/simple{*name}", Open)
         .topic("http://example.com/room#{number}", Rooms)
         .topic("http://example.com/enriched", Enriched)
+}
+
+/// Who may sign in where that is asked for.
+pub(crate) fn accounts() -> Cra<HashMap<String, Account>> {
+    let grant =
+        Grant::none().call("http://example.com/calc#add").topic(TopicGrant::prefix("http://example.com/event#"));
+    let salting = Salting::new("RANDOM SALT").with_iterations(1000);
+    let bob = Secret::derived(derive_key("pa55word", &salting), salting);
+    let accounts = HashMap::from([
+        ("alice".to_owned(), Account::new(Secret::plain("secret123"), grant.clone())),
+        ("bob".to_owned(), Account::new(bob, grant)),
+    ]);
+    Cra::new(accounts).anonymous(Grant::none())
 }

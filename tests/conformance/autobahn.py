@@ -15,20 +15,21 @@ has no result, the suite or the server ended early), 77 there is no Python 2.7.
 import argparse
 import contextlib
 import difflib
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+
+sys.path.insert(0, str(HERE.parent / "common"))
+import python27  # noqa: E402
+
 SUITE = ROOT / ".tools" / "autobahn"
 PINS = HERE / "requirements.txt"
 TABLE = HERE / "autobahn-server.md"
@@ -36,9 +37,6 @@ OUTPUT = ROOT / "target" / "autobahn"
 SERVER = ROOT / "target" / "release" / "examples" / "conformance"
 # The largest message of the suite has 16 MiB.
 SERVER_ARGS = ["--listen", "127.0.0.1:0", "--max-message", str(32 * 1024 * 1024)]
-
-# The last self-contained virtualenv for Python 2.7: it carries pip and setuptools.
-VIRTUALENV = "virtualenv==16.7.12"
 
 GROUPS = {
     "1": "Text and binary messages",
@@ -70,60 +68,9 @@ class Untrusted(Exception):
 # --- the suite's environment -------------------------------------------------
 
 
-def python27():
-    """The path of a CPython 2.7, or None."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    candidates = ["python2.7", "python2", *sorted(map(str, pyenv.glob("versions/2.7*/bin/python2.7")))]
-    if "PYTHON27" in os.environ:
-        candidates = [os.environ["PYTHON27"]]
-    probe = "import sys, ssl, zlib, ctypes; sys.stdout.write(sys.executable * (sys.version_info[:2] == (2, 7)))"
-    for candidate in candidates:
-        with contextlib.suppress(OSError):
-            found = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
-            if found.returncode == 0 and found.stdout:
-                return found.stdout
-    return None
-
-
 def setup():
     """Makes the suite's environment, unless these very pins are installed."""
-    recipe = hashlib.sha256(PINS.read_bytes() + VIRTUALENV.encode()).hexdigest()
-    stamp = SUITE / "installed"
-    if stamp.exists() and stamp.read_text() == recipe:
-        return
-    python = python27()
-    if python is None:
-        print("no Python 2.7: set PYTHON27 to one with ssl, zlib and ctypes")
-        sys.exit(77)
-
-    print(f"installing the Autobahn test suite with {python}", flush=True)
-    shutil.rmtree(SUITE, ignore_errors=True)
-    SUITE.parent.mkdir(exist_ok=True)
-    env = dict(
-        os.environ,
-        PYTHONWARNINGS="ignore",
-        PIP_DISABLE_PIP_VERSION_CHECK="1",
-        PIP_CACHE_DIR=str(SUITE.parent / "cache" / "pip"),
-    )
-    with tempfile.TemporaryDirectory(dir=SUITE.parent) as boot:
-        persist([python, "-m", "pip", "install", "-q", "--no-deps", "--target", boot, VIRTUALENV], env)
-        make = [python, "-m", "virtualenv", "-q", "--no-download", str(SUITE)]
-        subprocess.run(make, check=True, env=dict(env, PYTHONPATH=boot))
-    pip = [str(SUITE / "bin" / "python"), "-m", "pip"]
-    persist(pip + ["install", "-q", "--no-deps", "-r", str(PINS)], env)
-    subprocess.run(pip + ["check"], check=True, env=env)
-    subprocess.run([str(SUITE / "bin" / "wstest"), "-a"], check=True, env=env)
-    stamp.write_text(recipe)
-
-
-def persist(command, env):
-    """Runs a command that uses the network; tries again twice."""
-    for pause in (3, 10, None):
-        if subprocess.run(command, env=env).returncode == 0:
-            return
-        if pause is None:
-            raise Untrusted("could not install: " + " ".join(command))
-        time.sleep(pause)
+    python27.install(SUITE, PINS, "the Autobahn test suite", ["wstest", "-a"])
 
 
 # --- one run -----------------------------------------------------------------
@@ -332,7 +279,7 @@ def main():
         with contextlib.nullcontext(args.url) if args.url else server(args.server, args.host) as url:
             results = run_suite(url, cases, args.limit)
         return judge(results, compare=not args.cases, update=args.update)
-    except (Untrusted, subprocess.CalledProcessError) as error:
+    except (Untrusted, python27.CannotInstall, subprocess.CalledProcessError) as error:
         print(f"NOT TO BE TRUSTED: {error}")
         return 2
 

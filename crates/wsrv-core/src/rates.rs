@@ -30,6 +30,16 @@ impl Rate {
         self
     }
 
+    /// The time after which one more may come, in the long run.
+    pub fn interval(self) -> Duration {
+        Duration::from_secs(1) / self.per_second
+    }
+
+    /// How many may come at once.
+    pub const fn burst(self) -> u32 {
+        self.burst
+    }
+
     /// Nanoseconds in which so many may come.
     fn time(self, number: u64) -> u64 {
         let time = u128::from(number) * 1_000_000_000 / u128::from(self.per_second);

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "cra")]
+pub mod cra;
 mod curie;
 mod dialect;
 mod json;
@@ -9,8 +11,6 @@ mod limits;
 pub mod message;
 #[cfg(feature = "server")]
 mod server;
-#[cfg(feature = "client")]
-mod signature;
 pub mod uris;
 #[cfg(feature = "client")]
 mod wamp_client;
@@ -30,6 +30,6 @@ pub use server::*;
 
 #[cfg(feature = "client")]
 pub use wamp_client::{
-    CallFailure, ClientOptions, ConnectFailure, ConnectionFault, Disconnected, Ended, Granted, GrantedProcedure,
-    GrantedTopic, RemoteError, SendFailure, SignInFailure, Subscription, TopicEvent, WampClient,
+    CallFailure, ClientOptions, ConnectFailure, ConnectionFault, Disconnected, Ended, RemoteError, SendFailure,
+    SignInFailure, Subscription, TopicEvent, WampClient,
 };

@@ -53,3 +53,7 @@ pub const TIMEOUT: &str = "http://api.wamp.ws/error#timeout";
 
 /// Who calls may not. This server's own.
 pub const NOT_AUTHORIZED: &str = "http://api.wamp.ws/error#not-authorized";
+
+/// The connection calls too often. The details tell after how many seconds it may again: `{"retryAfter": 0.5}`. This
+/// server's own.
+pub const TOO_MANY_CALLS: &str = "http://api.wamp.ws/error#too-many-calls";

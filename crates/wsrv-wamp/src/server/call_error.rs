@@ -4,6 +4,7 @@ use crate::{RawValue, uris};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -141,6 +142,11 @@ pub enum Fault {
         /// How long it may take.
         after: Duration,
     },
+    /// This connection calls too often.
+    TooManyCalls {
+        /// After how long it may call again.
+        retry_after: Duration,
+    },
     /// The procedure failed, has panicked, or returned what is no JSON.
     Failed,
 }
@@ -157,6 +163,8 @@ impl From<Fault> for CallError {
             }
             Fault::NotAuthorized => CallError::new(uris::NOT_AUTHORIZED, "not authorized"),
             Fault::Timeout { .. } => CallError::new(uris::TIMEOUT, "the call took too long"),
+            Fault::TooManyCalls { retry_after } => CallError::new(uris::TOO_MANY_CALLS, "too many calls")
+                .details(&BTreeMap::from([("retryAfter", retry_after.as_secs_f64())])),
             Fault::Failed => CallError::new(uris::INTERNAL, "internal error"),
         };
         CallError { fault: Some(Box::new(fault)), ..error }

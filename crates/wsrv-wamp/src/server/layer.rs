@@ -69,6 +69,11 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
         WampLayer { inner, settings }
     }
 
+    #[cfg(feature = "cra")]
+    pub(crate) fn into_parts(self) -> (H, Settings) {
+        (self.inner, self.settings)
+    }
+
     /// How the protocol's open questions are answered. Default [`Dialect::autobahn`].
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.settings.dialect = dialect;

@@ -1,10 +1,15 @@
 //! The server's side, on the connections of `wsrv-rfc6455`.
 
 mod call_error;
+mod call_log;
+mod call_rate;
 mod connection;
+#[cfg(feature = "cra")]
+pub(crate) mod cra;
 mod extract;
 mod layer;
 mod pattern;
+mod permissions;
 mod procedure;
 mod request;
 mod router;
@@ -15,10 +20,13 @@ mod topic_handler;
 mod wamp;
 
 pub use call_error::{CallError, Fault};
+pub use call_log::CallLog;
+pub use call_rate::CallRate;
 pub use connection::{Event, WampConnection};
 pub use extract::{Args, Attribute, Extension, State};
 pub use layer::{WampLayer, WampState};
 pub use pattern::{InvalidPattern, Pattern, UriParams};
+pub use permissions::{Action, Decision, Permissions, Rule};
 pub use procedure::{
     Already, BoxProcedure, FromCall, FunctionProcedure, IntoProcedure, IntoProcedureRoute, Invocation, Outcome,
     Procedure, ProcedureRoute, Routed,

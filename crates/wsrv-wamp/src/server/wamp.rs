@@ -6,7 +6,7 @@ use super::procedure::{BoxProcedure, IntoProcedure, IntoProcedureRoute, Procedur
 use super::router::{Router, TopicRoutes};
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
-use super::{CallError, Fault, TopicRegistry};
+use super::{CallError, Fault, Permissions, TopicRegistry};
 use crate::{Dialect, Malformed, MessageLimits};
 use std::collections::HashMap;
 use std::fmt;
@@ -146,6 +146,14 @@ impl Wamp {
     ) -> Self {
         self.through.topics.push(Box::new(move |next| BoxTopicHandler::new(around(next))));
         self
+    }
+
+    /// Lets calls, subscriptions and publications through that these rules allow: [`calls_through`](Self::calls_through)
+    /// and [`topics_through`](Self::topics_through) in one, at this place among the other middleware.
+    pub fn permissions(self, permissions: Permissions) -> Self {
+        let topics = permissions.clone();
+        self.calls_through(move |next| permissions.around_procedure(next))
+            .topics_through(move |next| topics.around_topics(next))
     }
 
     /// Keeps a value for procedures, which take it as [`State<T>`](super::State), and for topics. One of each type.

@@ -13,5 +13,4 @@ pub use client::WampClient;
 pub use end::{ConnectionFault, Disconnected, Ended};
 pub use error::{CallFailure, ConnectFailure, RemoteError, SendFailure, SignInFailure};
 pub use options::ClientOptions;
-pub use sign_in::{Granted, GrantedProcedure, GrantedTopic};
 pub use subscription::{Subscription, TopicEvent};

@@ -1,0 +1,140 @@
+//! Who may sign in, and where that is known.
+
+use crate::WampConnection;
+use crate::cra::{Grant, Salting, derive_key};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::ready;
+
+/// Whoever signs in, as the server knows it.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// What the client signs with.
+    pub secret: Secret,
+    /// What it may do then.
+    pub grant: Grant,
+}
+
+impl Account {
+    /// With this secret, somebody may do this.
+    pub fn new(secret: Secret, grant: Grant) -> Self {
+        Account { secret, grant }
+    }
+}
+
+/// The secret that client and server share.
+#[derive(Clone)]
+pub struct Secret {
+    key: String,
+    salting: Option<Salting>,
+}
+
+impl Secret {
+    /// The secret itself, such as a token that a program has.
+    pub fn plain(secret: impl Into<String>) -> Self {
+        Secret { key: secret.into(), salting: None }
+    }
+
+    /// What [`derive_key`] has made of a password, as it was stored.
+    pub fn derived(key: impl Into<String>, salting: Salting) -> Self {
+        Secret { key: key.into(), salting: Some(salting) }
+    }
+
+    /// Makes one of a password, with a salt of 128 random bits, to store its [key](Self::key) and its
+    /// [salting](Self::salting). More iterations make it harder to find the password to a stolen key; each client does
+    /// that work when it signs in, this server does it here only.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random numbers.
+    pub fn salted(password: &str, iterations: u32) -> Self {
+        let salting = Salting::new(salt(random())).with_iterations(iterations);
+        Secret { key: derive_key(password, &salting), salting: Some(salting) }
+    }
+
+    /// The key that signatures are made with. It is as good as the password: who has it can sign in.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// How the client makes the key of its password.
+    pub fn salting(&self) -> Option<&Salting> {
+        self.salting.as_ref()
+    }
+}
+
+/// The form in which all salts are made here, real or not.
+pub(super) fn salt(bits: [u8; 16]) -> String {
+    BASE64.encode(bits)
+}
+
+/// # Panics
+///
+/// If the operating system has no random numbers, in which case nothing here can be safe.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bits = [0; N];
+    getrandom::fill(&mut bits).expect("the operating system has random numbers");
+    bits
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("salting", &self.salting).finish_non_exhaustive()
+    }
+}
+
+/// Who wants to sign in.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SignInRequest<'a> {
+    /// The key: the name of an account.
+    pub key: &'a str,
+    /// What the client says about itself. Nobody has checked it.
+    pub extra: &'a Map<String, Value>,
+    /// Its connection.
+    pub connection: &'a WampConnection,
+}
+
+impl<'a> SignInRequest<'a> {
+    pub(super) fn new(key: &'a str, extra: &'a Map<String, Value>, connection: &'a WampConnection) -> Self {
+        SignInRequest { key, extra, connection }
+    }
+}
+
+/// Why an account could not be looked up. It goes to the log, as a warning, and never to the client.
+pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Knows the accounts.
+///
+/// ```
+/// use wsrv_wamp::cra::{Account, Grant, Secret, SignInRequest, Store, StoreError};
+///
+/// struct Tokens;
+///
+/// impl Store for Tokens {
+///     async fn find(&self, request: SignInRequest<'_>) -> Result<Option<Account>, StoreError> {
+///         // Here one asks a database.
+///         let token = if request.key == "thermometer" { "OYjU1KzV" } else { return Ok(None) };
+///         Ok(Some(Account::new(Secret::plain(token), Grant::none().call("http://example.com/report"))))
+///     }
+/// }
+/// ```
+pub trait Store: Send + Sync + 'static {
+    /// The account of this key, if there is one. While it is looked up, only its client waits.
+    ///
+    /// # Errors
+    ///
+    /// It is not known whether there is one. The client is told
+    /// [`auth-permissions-error`](crate::uris::AUTH_PERMISSIONS_ERROR), and may ask again.
+    fn find(&self, request: SignInRequest<'_>) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send;
+}
+
+/// A few accounts, all known from the beginning.
+impl Store for HashMap<String, Account> {
+    fn find(&self, request: SignInRequest<'_>) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send {
+        ready(Ok(self.get(request.key).cloned()))
+    }
+}
