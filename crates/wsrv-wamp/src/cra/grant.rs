@@ -30,6 +30,7 @@ pub struct CallGrant {
     /// The procedure's URI.
     pub uri: String,
     /// Whether it may be called.
+    #[serde(default)]
     pub call: bool,
 }
 
@@ -39,12 +40,13 @@ pub struct TopicGrant {
     /// The topic's URI, or what the URIs begin with.
     pub uri: String,
     /// Whether all URIs are meant that begin so.
+    #[serde(default)]
     pub prefix: bool,
     /// Whether events may be published.
-    #[serde(rename = "pub")]
+    #[serde(default, rename = "pub")]
     pub publish: bool,
     /// Whether it may be subscribed to.
-    #[serde(rename = "sub")]
+    #[serde(default, rename = "sub")]
     pub subscribe: bool,
 }
 
