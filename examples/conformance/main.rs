@@ -79,8 +79,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_ping_after((!options.keepalive.is_zero()).then_some(options.keepalive))
         .with_pong_timeout(options.keepalive_timeout);
     let mut app = App::new()
-        .route("/", Route::new(Echo).message_limits(message_limits).limits(limits))
-        .route("/wamp", Route::wamp(wamp::profile(Dialect::autobahn()).build()?))
+        .route("/", Route::new(Echo).message_limits(message_limits).limits(limits.clone()))
+        .route(
+            "/wamp",
+            Route::wamp(wamp::profile(Dialect::autobahn()).build()?).message_limits(message_limits).limits(limits),
+        )
         .handshake_timeout(options.handshake_timeout);
     if !options.allow_origin.is_empty() {
         app = app.gate(AllowedOrigins::new(&options.allow_origin)?.allow_missing(true));
