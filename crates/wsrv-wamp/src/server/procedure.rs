@@ -81,7 +81,7 @@ impl Invocation {
 ///
 /// # Panics
 ///
-/// A panic is answered as [`Fault::Failed`], and harms nobody else.
+/// A panic is answered as [`Fault::Failed`](super::Fault::Failed), and harms nobody else.
 pub trait Procedure: Send + Sync + 'static {
     /// Answers a call. Calls of one connection run side by side.
     fn call(&self, call: Invocation) -> impl Future<Output = Outcome> + Send;
@@ -257,7 +257,7 @@ impl ProcedureRoute {
         ProcedureRoute { procedure: BoxProcedure::new(procedure), timeout: None, priority: 0, name: "".into() }
     }
 
-    /// How long a call may take. Then it is dropped and answered with [`Fault::Timeout`]. Default: as long as the
+    /// How long a call may take. Then it is dropped and answered with [`Fault::Timeout`](super::Fault::Timeout). Default: as long as the
     /// connection lives.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
