@@ -25,6 +25,11 @@ async fn page(Extension(RemoteAddr(addr)): Extension<RemoteAddr>) -> String {
     format!("you are {}", addr.ip())
 }
 
+fn log(client: Option<SocketAddr>, refused: &Rejection) {
+    let client = client.map_or("somebody".into(), |addr| addr.ip().to_string());
+    eprintln!("{client} is refused: {refused} ({})", refused.log_note().unwrap_or(refused.reason()));
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
@@ -38,6 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     gates.push(addresses);
     let edge = GateLayer::new(gates).client_addr(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.0));
     let origins = GateLayer::new(AllowedOrigins::new(["https://example.com"])?.allow_missing(true));
+    let (edge, origins) = (edge.on_refused(log), origins.on_refused(log));
 
     let sockets = App::new().route("/echo", from_fn(echo)).into_service()?;
     let router = Router::new()

@@ -247,6 +247,23 @@ async fn a_server_explains_what_a_request_would_meet() {
 }
 
 #[tokio::test]
+async fn what_gates_have_said_is_told_although_the_next_one_panics() {
+    let panics = |_: &mut Opening| -> Result<(), Rejection> { panic!("on purpose") };
+    let app = || App::new().route("/", from_fn(whence)).gate(AllowedOrigins::same_origin()).gate(panics);
+    let head = || {
+        let mut request = BytesMut::from(upgrade("/", "Origin: http://localhost\r\n").as_bytes());
+        HeadReader::new(HeadLimits::default()).read(&mut request).unwrap().unwrap()
+    };
+    for explanation in
+        [app().explain(head(), None).await.unwrap(), app().into_service().unwrap().explain(head(), None).await]
+    {
+        let lines: Vec<_> = explanation.gates.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["AllowedOrigins: passed"]);
+        assert!(matches!(explanation.outcome, Outcome::Refused(rejection) if rejection.status() == 500));
+    }
+}
+
+#[tokio::test]
 async fn an_explanation_tells_the_client_the_route_and_the_answer() {
     let route = Route::new(from_fn(whence)).subprotocols(Subprotocols::new(["chat"]).unwrap().optional());
     // What the route's parameters are is known to the gates behind it, those of the app too.

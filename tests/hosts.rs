@@ -238,8 +238,8 @@ impl std::io::Write for Log {
 }
 
 /// What is logged as a warning, or worse, while a service of this app takes in some peers.
-async fn warnings(app: App, with_addresses: bool) -> Vec<String> {
-    let log = Log::default();
+async fn warnings(app: App, with_addresses: bool, expected: u16) -> Vec<String> {
+    let (log, mut statuses) = (Log::default(), Vec::new());
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(move || writer.clone());
     // For this thread, on which all of a test runs.
@@ -249,17 +249,29 @@ async fn warnings(app: App, with_addresses: bool) -> Vec<String> {
     let router = if with_addresses { router.layer(axum::Extension(told)) } else { router };
     let addr = serve_without_addresses(router).await;
     for _ in 0..3 {
-        Peer::open(addr, "/").await;
+        let mut peer = Peer::connect(addr).await;
+        peer.send(upgrade("/", "").as_bytes()).await;
+        statuses.push(peer.response().await.0);
     }
+    assert_eq!(statuses, [expected; 3]);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     log.lines().map(str::to_owned).collect()
 }
 
 #[tokio::test]
 async fn limits_per_address_that_count_nobody_are_warned_of_once() {
-    let listed = app().addresses(Addresses::new());
-    for limited in [app().max_connections_per_address(9), app().max_handshakes_per_address(9), listed] {
-        let warned = warnings(limited, false).await;
+    let only_office = || {
+        let addresses = Addresses::new();
+        addresses.allow("192.0.2.0/24".parse::<Network>().unwrap());
+        addresses
+    };
+    for (limited, status) in [
+        (app().max_connections_per_address(9), 101),
+        (app().max_handshakes_per_address(9), 101),
+        (app().addresses(Addresses::new()), 101),
+        (app().addresses(only_office()), 403),
+    ] {
+        let warned = warnings(limited, false, status).await;
         assert_eq!(warned.len(), 1, "{warned:?}");
         assert!(warned[0].contains("WARN") && warned[0].contains("into_make_service_with_connect_info"), "{warned:?}");
     }
@@ -272,8 +284,9 @@ async fn limits_per_address_that_count_nobody_are_warned_of_once() {
         (app().max_connections(9).max_handshakes_per_address(None), false),
         (app().gate(proxy).max_connections_per_address(9), false),
         (app().max_connections_per_address(9).max_handshakes_per_address(9), true),
+        (app().addresses(only_office()), true),
     ] {
-        assert_eq!(warnings(quiet, with_addresses).await, [""; 0]);
+        assert_eq!(warnings(quiet, with_addresses, 101).await, [""; 0]);
     }
 }
 

@@ -6,8 +6,11 @@ mod hosts;
 
 use common::{Peer, Running, TEXT, frame, serve, soon, status, upgrade};
 use hosts::Pages;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use wsrv_app::prelude::*;
+use wsrv_core::Observer;
 
 async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
     while let Some(message) = socket.recv().await {
@@ -26,6 +29,16 @@ async fn server() -> Running {
 
 fn request(method: &str, target: &str, extra: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n")
+}
+
+/// The status and the word of each.
+#[derive(Default)]
+struct Refusals(Mutex<Vec<(u16, &'static str)>>);
+
+impl Observer for Refusals {
+    fn refused(&self, _: Option<SocketAddr>, status: u16, reason: &'static str) {
+        self.0.lock().unwrap().push((status, reason));
+    }
 }
 
 async fn says_hello(peer: &mut Peer) {
@@ -97,7 +110,8 @@ async fn requests_may_come_before_the_answers_and_frames_right_behind() {
 
 #[tokio::test]
 async fn later_requests_meet_the_same_rules_as_the_first() {
-    let server = server().await;
+    let told = Arc::new(Refusals::default());
+    let server = serve(app().observe(told.clone())).await;
     let large = format!("X-Fill: {}\r\n", "x".repeat(6_000)).repeat(3);
     for (what, expected, later) in [
         ("no host", 400, "GET / HTTP/1.1\r\n\r\n".into()),
@@ -118,6 +132,8 @@ async fn later_requests_meet_the_same_rules_as_the_first() {
         assert_eq!(status, expected, "{what}");
         assert!(head.contains("\r\nconnection: close"), "{what}: {head}");
         assert_eq!(peer.rest().await, b"", "{what}");
+        let reason = if expected == 404 { "route" } else { "handshake" };
+        assert_eq!(std::mem::take(&mut *told.0.lock().unwrap()), [(expected, reason)], "{what}");
     }
     // Understood in one way only, and the last of its connection (RFC 9112 §6.1).
     let mut peer = Peer::connect(server.addr).await;

@@ -370,7 +370,7 @@ impl App {
     ///
     /// A path is malformed or used twice.
     pub async fn explain(self, request: RequestHead, peer: Option<SocketAddr>) -> Result<Explanation, InvalidRoute> {
-        Ok(explain(&self.into_host()?, request, peer).await)
+        Ok(explain(&self.into_host()?, request, peer, true).await)
     }
 
     fn into_host(self) -> Result<Host, InvalidRoute> {

@@ -4,15 +4,16 @@ use crate::admission;
 use crate::host::Host;
 use http::Extensions;
 use std::net::SocketAddr;
-use wsrv_http::{Explained, Gates, Opening, Params, Rejection, Said};
+use wsrv_http::{Explained, Gates, Opening, Params, Rejection, Said, Stage};
 use wsrv_rfc6455::handshake::{RequestHead, check_http};
 
-/// What a request would meet: the answer of [`Server::explain`](crate::Server::explain).
+/// What a request would meet: the answer of [`Server::explain`](crate::Server::explain), and of a service's.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
     /// What each gate has said, in the order in which they are asked: those of the app, then those of the route. Gates
-    /// that come only after the request was refused are not all among them.
+    /// that come only after the request was refused are not all among them. Where the address is refused before
+    /// there is a request, that is the only line.
     pub gates: Vec<Explained>,
     /// Where the request comes from, as the gates for every request have left it.
     pub remote_addr: Option<SocketAddr>,
@@ -50,20 +51,23 @@ pub(crate) struct Account {
 impl Account {
     /// Asks the gates and writes down what they say.
     pub(crate) async fn ask(&mut self, gates: &Gates, opening: &mut Opening) -> Result<(), Rejection> {
-        let lines = gates.explain(opening).await;
-        let refused = lines.iter().find_map(|line| match &line.said {
-            Said::Refused(rejection) => Some(rejection.clone()),
-            _ => None,
-        });
-        self.gates.extend(lines);
-        refused.map_or(Ok(()), Err)
+        gates.explain(opening, &mut self.gates).await
     }
 }
 
-/// Decides about the request as about every other, and goes no further.
-pub(crate) async fn explain(host: &Host, request: RequestHead, mut peer: Option<SocketAddr>) -> Explanation {
+/// What is asked of an address before there is a request is no gate, and refuses as one.
+const AT_THE_ACCEPT: &str = "the address list at the accept";
+
+/// Decides about the request as about every other, and goes no further. `pages`: it came by a listener of ours, which
+/// has to do with those, too.
+pub(crate) async fn explain(
+    host: &Host,
+    request: RequestHead,
+    mut peer: Option<SocketAddr>,
+    pages: bool,
+) -> Explanation {
     let mut account = Account::default();
-    let decide = Box::pin(decide(host, request, &mut peer, &mut account));
+    let decide = Box::pin(decide(host, request, &mut peer, &mut account, pages));
     let outcome = admission::unpanicking(decide).await.unwrap_or_else(Outcome::Refused);
     let Account { gates, route, params } = account;
     Explanation { gates, remote_addr: peer, route, params, outcome }
@@ -74,8 +78,14 @@ async fn decide(
     request: RequestHead,
     peer: &mut Option<SocketAddr>,
     account: &mut Account,
+    pages: bool,
 ) -> Result<Outcome, Rejection> {
-    if !request.is_upgrade() {
+    // As at the accept, before there is a request.
+    host.check_address(*peer).inspect_err(|rejection| {
+        let said = Said::Refused(rejection.clone());
+        account.gates.push(Explained { gate: AT_THE_ACCEPT.into(), stage: Stage::Address, said });
+    })?;
+    if pages && !request.is_upgrade() {
         check_http(&request)?;
         #[cfg(feature = "http")]
         if host.fallback.is_some() {

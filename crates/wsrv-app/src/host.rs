@@ -86,11 +86,8 @@ impl Host {
 
     /// The same for a peer that is known.
     pub(crate) fn begin_handshake_of(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
+        self.check_address(peer)?;
         let addr = peer.map(|peer| peer.ip());
-        // Not a proxy's address: the request will tell for whom it is.
-        if !self.settings.proxies.iter().any(|proxies| proxies.trusts_peer(addr)) {
-            self.settings.addresses.iter().try_for_each(|addresses| addresses.check(addr))?;
-        }
         if !self.life.connections.rates().admit_handshake(addr) {
             return Err(Rejection::too_fast("too many requests from one address"));
         }
@@ -100,6 +97,16 @@ impl Host {
                 _ => "too many requests at once",
             })
         })
+    }
+
+    /// What the address lists say before there is a request. Nothing about a proxy's address: the request will tell for
+    /// whom it is.
+    pub(crate) fn check_address(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
+        let addr = peer.map(|peer| peer.ip());
+        if self.settings.proxies.iter().any(|proxies| proxies.trusts_peer(addr)) {
+            return Ok(());
+        }
+        self.settings.addresses.iter().try_for_each(|addresses| addresses.check(addr))
     }
 
     /// Tells of a refusal, whatever the host.
@@ -120,8 +127,8 @@ impl Host {
         if is_needed {
             self.unaddressed.call_once(|| {
                 tracing::warn!(
-                    "a limit per address or a list of addresses is set, but requests come without an address and are \
-                     neither counted nor blocked: use the feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
+                    "a limit per address or a list of addresses is set, but requests come without an address: limits \
+                     count nobody, block lists block nobody, and an allow list lets nobody in: use the feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
                      or insert a `RemoteAddr` into the extensions of each request"
                 );
             });

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::remote_addr;
 use crate::replay::Replay;
 use bytes::Bytes;
-use http::Extensions;
+use http::{Extensions, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -76,7 +76,10 @@ pub(crate) async fn serve(
     match ended.await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
-            tracing::debug!(?peer, %error, "an HTTP request failed");
+            match refused(&error) {
+                Some(rejection) => host.refused(peer, &rejection),
+                None => tracing::debug!(?peer, %error, "an HTTP request failed"),
+            }
             // The answer of one that was admitted has not gone out whole.
             exchange.progress().admitted = None;
         }
@@ -89,6 +92,16 @@ pub(crate) async fn serve(
         Some(admitted) => host.start(admitted, stream, received),
         None => linger(stream).await,
     }
+}
+
+/// What hyper has answered by itself to what is no request, told as our refusals are.
+fn refused(error: &hyper::Error) -> Option<Rejection> {
+    let status = match (error.is_parse(), error.is_parse_too_large()) {
+        (_, true) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        (true, false) => StatusCode::BAD_REQUEST,
+        (false, false) => return None,
+    };
+    Some(Rejection::new(status, "this is no HTTP request").because("handshake").note(error.to_string()))
 }
 
 /// A request was refused without a word.

@@ -12,10 +12,10 @@ pub(crate) fn attach(addr: Option<SocketAddr>, extensions: &mut Extensions) {
     extensions.insert(axum::extract::ConnectInfo(addr));
 }
 
-/// What another server tells, or gates in front of us. IPv4 addresses in IPv6 clothes are undressed.
+/// What another server tells, or gates in front of us.
 pub(crate) fn of(extensions: &Extensions) -> Option<SocketAddr> {
     let told = extensions.get::<RemoteAddr>().map(|told| told.0);
     #[cfg(feature = "axum")]
     let told = told.or_else(|| extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|told| told.0));
-    told.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    told.map(|addr| RemoteAddr::canonical(addr).0)
 }

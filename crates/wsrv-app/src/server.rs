@@ -80,7 +80,7 @@ impl Server {
     /// # }
     /// ```
     pub async fn explain(&self, request: RequestHead, peer: Option<SocketAddr>) -> Explanation {
-        explain(&self.serving.0, request, peer).await
+        explain(&self.serving.0, request, peer, true).await
     }
 
     /// A handle that stops the server from elsewhere, and tells when it has stopped.

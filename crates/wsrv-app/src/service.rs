@@ -3,6 +3,7 @@
 use crate::admission::admit;
 use crate::app::HANDSHAKES_PER_ADDRESS;
 use crate::drain::{Drain, Readiness};
+use crate::explain::{Explanation, explain};
 use crate::host::{Host, STOPS};
 use crate::life::Stopped;
 use crate::remote_addr;
@@ -55,8 +56,8 @@ use wsrv_rfc6455::handshake::RequestHead;
 ///
 /// **The peer's address** is known before the 101 only if the request tells it, as an extension: axum's
 /// `ConnectInfo<SocketAddr>` (with the feature `axum` here and `into_make_service_with_connect_info` there), or
-/// [`RemoteAddr`](crate::RemoteAddr). Without it, gates see no address, so that block lists block nobody, and the limits per
-/// address count nobody. That is logged once as a warning if there is such a list or limit; the connection's own `remote_addr()` is the socket's all the same.
+/// [`RemoteAddr`](crate::RemoteAddr). Without it, gates see no address, so that block lists block nobody, an allow list lets
+/// nobody in, and the limits per address count nobody. That is logged once as a warning if there is such a list or limit; the connection's own `remote_addr()` is the socket's all the same.
 ///
 /// **Limits and times.** All of the app's hold, but those of what the other server does: reading the head
 /// ([`handshake_timeout`](crate::App::handshake_timeout) begins when the request comes here), accepting, pages. What
@@ -82,6 +83,11 @@ impl WebSocketService {
     /// Tells whether its end has begun, to pages beside it.
     pub fn readiness(&self) -> Readiness {
         self.host.life.readiness()
+    }
+
+    /// What this request would meet if it came from there, as [`Server::explain`](crate::Server::explain) tells it.
+    pub async fn explain(&self, request: RequestHead, peer: Option<SocketAddr>) -> Explanation {
+        explain(&self.host, request, peer, false).await
     }
 
     /// Ends it as [`App::drain`](crate::App::drain) says, and waits; see [`drain`](Self::drain).
@@ -153,23 +159,30 @@ async fn decide(
 ) -> Result<Response<Bytes>, Rejection> {
     let peer = *known;
     let deadline = Instant::now() + host.settings.handshake_timeout;
-    let place = host.begin_handshake_of(peer)?;
     if peer.is_none() {
         // Who has not chosen the limit does not miss it.
-        host.miss_address(host.life.handshakes.per_address().is_some_and(|limit| limit != HANDSHAKES_PER_ADDRESS));
+        let is_limited = host.life.handshakes.per_address().is_some_and(|limit| limit != HANDSHAKES_PER_ADDRESS);
+        host.miss_address(is_limited || host.check_address(None).is_err());
     }
+    let place = host.begin_handshake_of(peer)?;
     // Behind the place: who stops the app either waits for this request, or is seen here.
     if host.life.is_stopping() {
         return Err(Rejection::overloaded(STOPS));
     }
     let head = RequestHead::from_parts(parts, host.settings.head)?;
     let on_upgrade = extensions.remove::<OnUpgrade>();
-    let admitted = admit(host, head, known, extensions, deadline).await?;
-    if admitted.remote_addr().is_none() {
+    let admitted = admit(host, head, known, extensions, deadline).await;
+    // A gate may have told the address. One that was refused for something else may not have come so far.
+    let is_missing = match &admitted {
+        Ok(admitted) => admitted.remote_addr().is_none(),
+        Err(rejection) => known.is_none() && rejection.reason() == "address",
+    };
+    if is_missing {
         host.miss_address(
             host.life.connections.places().per_address().is_some() || !host.settings.addresses.is_empty(),
         );
     }
+    let admitted = admitted?;
     let Some(on_upgrade) = on_upgrade else {
         tracing::error!("the server around this service does no upgrades");
         return Err(Rejection::internal());

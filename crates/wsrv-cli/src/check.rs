@@ -11,7 +11,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_http::{Explained, Said};
 use wsrv_app::wsrv_rfc6455::handshake::{HeadLimits, RequestHead};
 use wsrv_app::{Explanation, Outcome};
 
@@ -65,8 +64,8 @@ impl FromStr for Target {
 fn peer(text: &str) -> Result<SocketAddr, String> {
     let addr = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse::<SocketAddr>());
     let addr = addr.map_err(|_| "expected an IP address, with a port or without")?;
-    // As a listener undresses IPv4 addresses in IPv6 clothes.
-    Ok(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    // As a listener tells it.
+    Ok(RemoteAddr::canonical(addr).0)
 }
 
 #[derive(Clone)]
@@ -138,13 +137,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn std::error
         Err(error) => return Ok(tell(&Outcome::Refused(error.into()))),
     };
     let Explanation { gates, remote_addr, route, params, outcome, .. } = app.explain(head, Some(options.from)).await?;
-    for Explained { gate, stage, said } in &gates {
-        let said = match said {
-            Said::Passed => "passes",
-            Said::Refused(_) => "refuses",
-            Said::NotAsked => "is not asked",
-        };
-        row("gate", format_args!("{:<12} {gate} {said}", format!("{stage:?}").to_lowercase()));
+    for line in &gates {
+        row("gate", format_args!("{:<12} {line}", format!("{:?}", line.stage).to_lowercase()));
     }
     if let Some(client) = remote_addr {
         row("client", client.ip());

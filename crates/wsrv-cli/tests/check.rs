@@ -28,11 +28,11 @@ fn a_request_that_is_let_in_is_told_with_its_gates_its_client_and_its_route() {
         [
             ("request", "a WebSocket at /chat/lobby"),
             ("from", "10.0.0.1"),
-            ("gate", "proxy        TrustedProxies passes"),
-            ("gate", "address      Addresses passes"),
-            ("gate", "origin       AllowedOrigins passes"),
-            ("gate", "origin       LocalHost passes"),
-            ("gate", "application  KnownRoom passes"),
+            ("gate", "proxy        TrustedProxies: passed"),
+            ("gate", "address      Addresses: passed"),
+            ("gate", "origin       AllowedOrigins: passed"),
+            ("gate", "origin       LocalHost: passed"),
+            ("gate", "application  KnownRoom: passed"),
             ("client", "203.0.113.9"),
             ("route", "/chat/{room}  room=lobby"),
             ("subprotocol", "none"),
@@ -47,33 +47,33 @@ fn a_refusal_is_told_with_its_rule_and_its_note() {
     for (args, gate, rule, note, refused) in [
         (
             &["--block", "203.0.113.0/24", "--from", "203.0.113.9"][..],
-            Some("address      Addresses refuses"),
+            Some("address      the address list at the accept: refused"),
             "address",
             Some("203.0.113.9 is on the block list"),
             "403 Forbidden: this address may not connect",
         ),
         (
             &["--header", "Origin: https://evil.example", "ws://127.0.0.1:8080/chat/lobby"],
-            Some("origin       AllowedOrigins refuses"),
+            Some("origin       AllowedOrigins: refused"),
             "origin",
             Some(r#"origin "https://evil.example" is on no list, nor that of this server at "127.0.0.1:8080""#),
             "403 Forbidden: this origin may not connect",
         ),
         (
             &["--trusted-proxy", "127.0.0.1", "--header", &"X-Forwarded-For: 1.2.3.4,".repeat(65)],
-            Some("proxy        TrustedProxies refuses"),
+            Some("proxy        TrustedProxies: refused"),
             "proxy",
             None,
             "400 Bad Request: ",
         ),
-        (&["/chat/attic"], Some("application  KnownRoom refuses"), "room", None, "404 Not Found: no such room"),
+        (&["/chat/attic"], Some("application  KnownRoom: refused"), "room", None, "404 Not Found: no such room"),
         (&["/nowhere"], None, "route", None, "404 Not Found: no such route"),
         (&["--header", "Sec-WebSocket-Key:"], None, "handshake", None, "400 Bad Request: "),
         (&["--header", &format!("X: {}", "x".repeat(20_000))], None, "handshake", None, "431 "),
     ] {
         let (rows, status) = check(args);
-        let refuses = rows.iter().find(|(title, text)| title == "gate" && text.ends_with(" refuses"));
-        assert_eq!(refuses.map(|(_, text)| &**text), gate, "{args:?}");
+        let refused_by = rows.iter().filter(|(title, _)| title == "gate").find_map(|(_, text)| text.split_once(", "));
+        assert_eq!(refused_by.map(|(by, _)| by), gate, "{args:?}");
         assert_eq!((row(&rows, "rule"), row(&rows, "note")), (Some(rule), note), "{args:?}");
         let last = rows.last().unwrap();
         assert!(last.0 == "refused" && last.1.starts_with(refused), "{args:?}: {last:?}");
@@ -87,7 +87,9 @@ fn pages_meet_fewer_gates() {
     assert_eq!((row(&rows, "gate"), row(&rows, "let in")), (None, Some("to the pages, which answer")));
     assert_eq!(status, 0);
     let (rows, status) = check(&["--block", "127.0.0.1", "http://localhost/"]);
-    assert_eq!((row(&rows, "gate"), status), (Some("address      Addresses refuses"), 1));
+    let gate = row(&rows, "gate").unwrap();
+    assert!(gate.starts_with("address      the address list at the accept: refused, 403 Forbidden: "), "{gate}");
+    assert_eq!(status, 1);
 }
 
 #[test]
@@ -150,9 +152,7 @@ impl Drop for Demo {
 #[test]
 fn the_demo_answers_as_check_has_told() {
     let edge = ["--trusted-proxy", "127.0.0.1", "--block", "203.0.113.0/24", "--allow-origin", "https://app.example"];
-    let demo = Demo::start(&edge);
-    let mut seen = Vec::new();
-    for (path, headers) in [
+    let requests = [
         ("/chat/lobby", &[][..]),
         ("/stats", &["Origin: https://app.example"]),
         ("/stats", &["Origin: https://evil.example"]),
@@ -161,14 +161,25 @@ fn the_demo_answers_as_check_has_told() {
         ("/chat/attic", &[]),
         ("/nowhere", &[]),
         ("/stats", &["Content-Length: 1"]),
-    ] {
+        ("/stats", &["Host: two hosts"]),
+    ];
+    assert_eq!(answers(&edge, &requests), [101, 101, 403, 403, 101, 404, 404, 400, 400]);
+    // At the accept, whatever the request is.
+    assert_eq!(answers(&["--block", "127.0.0.1"], &requests), [403; 9]);
+}
+
+/// What the demo answers to these requests, which is what `wsrv check` tells of them.
+fn answers(edge: &[&str], requests: &[(&str, &[&str])]) -> Vec<u16> {
+    let demo = Demo::start(edge);
+    let mut seen = Vec::new();
+    for &(path, headers) in requests {
         let answered = demo.ask(path, headers);
         let headers: Vec<_> = headers.iter().flat_map(|header| ["--header", header]).collect();
-        let (rows, status) = check(&[&edge[..], &headers, &[path]].concat());
+        let (rows, status) = check(&[edge, &headers, &[path]].concat());
         let told = row(&rows, "let in").or(row(&rows, "refused")).unwrap();
         assert!(told.starts_with(&answered.to_string()), "{path} {headers:?}: {answered}, but {told}");
         assert_eq!(status == 0, answered == 101);
         seen.push(answered);
     }
-    assert_eq!(seen, [101, 101, 403, 403, 101, 404, 404, 400]);
+    seen
 }

@@ -60,14 +60,18 @@ impl Gates {
         self.0.insert(at, Entry { name: name.into(), stage, gate: Arc::new(gate) });
     }
 
-    /// Asks the gates as [`admit`](Gate::admit) does, and tells what each has said, in their order.
+    /// Asks the gates as [`admit`](Gate::admit) does, and puts down behind `lines` what each has said, in their order and
+    /// at once: if one panics, what was said before is there.
     ///
     /// The gates do not know that it is only a question: one that counts or writes something down does so.
-    pub async fn explain(&self, opening: &mut Opening) -> Vec<Explained> {
-        let mut lines = Vec::with_capacity(self.0.len());
-        let (is_upgrade, mut is_refused) = (wants_connection(opening.request()), false);
+    ///
+    /// # Errors
+    ///
+    /// A gate refuses the request.
+    pub async fn explain(&self, opening: &mut Opening, lines: &mut Vec<Explained>) -> Result<(), Rejection> {
+        let (is_upgrade, mut outcome) = (wants_connection(opening.request()), Ok(()));
         for entry in &self.0 {
-            let said = if is_refused || !entry.is_for(is_upgrade) {
+            let said = if outcome.is_err() || !entry.is_for(is_upgrade) {
                 Said::NotAsked
             } else {
                 match entry.gate.admit_boxed(opening).await {
@@ -75,10 +79,12 @@ impl Gates {
                     Err(rejection) => Said::Refused(rejection),
                 }
             };
-            is_refused |= matches!(said, Said::Refused(_));
+            if let Said::Refused(rejection) = &said {
+                outcome = Err(rejection.clone());
+            }
             lines.push(Explained { gate: entry.name.clone(), stage: entry.stage, said });
         }
-        lines
+        outcome
     }
 }
 
@@ -221,7 +227,10 @@ mod tests {
 
     async fn explained(opening: &mut Opening) -> Vec<String> {
         opening.set_remote_addr(Some("127.0.0.1:4000".parse().unwrap()));
-        let lines: Vec<_> = configured().explain(opening).await.iter().map(ToString::to_string).collect();
+        let mut lines = Vec::new();
+        let outcome = configured().explain(opening, &mut lines).await;
+        assert_eq!(outcome.is_err(), lines.iter().any(|line| matches!(line.said, Said::Refused(_))));
+        let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
         let (ours, closure) = lines.split_at(3);
         assert!(closure[0].starts_with("wsrv_http::gates::tests::configured::{{closure}}: "), "{closure:?}");
         ours.to_vec()

@@ -24,8 +24,8 @@ use wsrv_rfc6455::handshake::{HeadLimits, RequestHead};
 /// - **The service** gets the request with what gates have attached among its extensions, and the address as gates
 ///   have left it as [`RemoteAddr`]. Headers that gates have added to the opening's answer are added to its answer.
 ///   A subprotocol that a gate has selected is not passed on.
-/// - **A refusal** is answered in the service's place, with the [`Rejection`] among the answer's extensions, so that a
-///   layer around this one can log and count it. A [silent](Rejection::silent) one is answered too.
+/// - **A refusal** is answered in the service's place and told to [`on_refused`](Self::on_refused). The [`Rejection`] is
+///   among the answer's extensions, for layers around this one. A [silent](Rejection::silent) one is answered too.
 ///
 /// ```
 /// use axum::extract::ConnectInfo;
@@ -45,8 +45,10 @@ pub struct GateLayer<G> {
     every_request: bool,
     head_limits: HeadLimits,
     client_addr: FindAddr,
+    on_refused: Option<TellRefused>,
 }
 
+type TellRefused = Arc<dyn Fn(Option<SocketAddr>, &Rejection) + Send + Sync>;
 type FindAddr = Arc<dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync>;
 
 impl<G: Gate> GateLayer<G> {
@@ -57,6 +59,7 @@ impl<G: Gate> GateLayer<G> {
             gate: Arc::new(gate),
             head_limits: HeadLimits::default(),
             client_addr: Arc::new(|extensions| Some(extensions.get::<RemoteAddr>()?.0)),
+            on_refused: None,
         }
     }
 
@@ -79,17 +82,31 @@ impl<G: Gate> GateLayer<G> {
         self
     }
 
-    /// Lets the request pass, with what the gate has attached, or refuses it.
-    async fn admit<B>(&self, request: Request<B>) -> Result<(Request<B>, HeaderMap), Rejection> {
+    /// Calls `tell` with each refusal, before it is answered: to log it and to count it. The address is the client's as
+    /// the gates know it. It is called in the request's own task, so it is to be quick. Default: nobody is told.
+    pub fn on_refused(mut self, tell: impl Fn(Option<SocketAddr>, &Rejection) + Send + Sync + 'static) -> Self {
+        self.on_refused = Some(Arc::new(tell));
+        self
+    }
+
+    /// Lets the request pass, with what the gate has attached, or refuses it. `client` is afterwards what is known of
+    /// its address, however it ends.
+    async fn admit<B>(
+        &self,
+        request: Request<B>,
+        client: &mut Option<SocketAddr>,
+    ) -> Result<(Request<B>, HeaderMap), Rejection> {
         let (mut parts, body) = request.into_parts();
+        *client = (self.client_addr)(&parts.extensions).map(|addr| RemoteAddr::canonical(addr).0);
         let head = RequestHead::from_parts(&parts, self.head_limits)?;
         if !self.every_request && !wants_connection(&head) {
             return Ok((Request::from_parts(parts, body), HeaderMap::new()));
         }
-        let addr = (self.client_addr)(&parts.extensions);
-        let mut opening = Opening::new(head, addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())));
+        let mut opening = Opening::new(head, *client);
         *opening.extensions_mut() = std::mem::take(&mut parts.extensions);
-        self.gate.admit(&mut opening).await?;
+        let admitted = self.gate.admit(&mut opening).await;
+        *client = opening.remote_addr();
+        admitted?;
         let (_, addr, extensions, response_headers) = opening.into_parts();
         parts.extensions = extensions;
         if let Some(addr) = addr {
@@ -136,7 +153,8 @@ where
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
             let (method, version) = (request.method().clone(), request.version());
-            match layer.admit(request).await {
+            let mut client = None;
+            match layer.admit(request, &mut client).await {
                 Ok((request, headers)) => {
                     let mut response = inner.call(request).await?;
                     for (name, value) in &headers {
@@ -145,6 +163,9 @@ where
                     Ok(response)
                 }
                 Err(rejection) => {
+                    if let Some(tell) = &layer.on_refused {
+                        tell(client, &rejection);
+                    }
                     let mut response = rejection.response(method.as_str(), version).map(R::from);
                     response.extensions_mut().insert(rejection);
                     Ok(response)
@@ -161,6 +182,7 @@ impl<G> Clone for GateLayer<G> {
             every_request: self.every_request,
             head_limits: self.head_limits,
             client_addr: self.client_addr.clone(),
+            on_refused: self.on_refused.clone(),
         }
     }
 }

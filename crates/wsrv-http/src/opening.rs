@@ -107,6 +107,14 @@ impl Opening {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
+impl RemoteAddr {
+    /// This address, as gates and limits are to see it: an IPv4 address that is written as an IPv6 one
+    /// (`::ffff:192.0.2.7`), as sockets for both tell it, is the IPv4 address.
+    pub fn canonical(addr: SocketAddr) -> Self {
+        RemoteAddr(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    }
+}
+
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The answer's headers may hold secrets, and extensions do not show theirs.

@@ -139,6 +139,27 @@ async fn a_refusal_is_visible_to_the_layers_around() {
 }
 
 #[tokio::test]
+async fn each_refusal_is_told_with_the_client_as_the_gates_know_it() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let addresses = Addresses::new();
+    addresses.block("192.0.2.7".parse::<Network>().unwrap());
+    let mut gates = Gates::new();
+    gates.push(TrustedProxies::new(TrustedNetworks::loopback()));
+    gates.push(addresses);
+    let gates =
+        layer(gates).head_limits(HeadLimits::default().with_max_headers(3)).on_refused(move |client, refused| {
+            log.lock().unwrap().push((client.unwrap().ip().to_string(), refused.status().as_u16(), refused.reason()));
+        });
+    let server = serve(Router::new().route("/", any(self::told)).layer(gates)).await;
+    assert!(ask(server, "GET", "").await.starts_with("HTTP/1.1 200 "));
+    assert!(ask(server, "GET", "X-Forwarded-For: 192.0.2.7\r\n").await.starts_with("HTTP/1.1 403 "));
+    assert!(ask(server, "GET", "A: 1\r\nB: 2\r\n").await.starts_with("HTTP/1.1 431 "));
+    let expected = [("192.0.2.7", 403, "address"), ("127.0.0.1", 431, "handshake")];
+    assert_eq!(*told.lock().unwrap(), expected.map(|(client, status, reason)| (client.to_owned(), status, reason)));
+}
+
+#[tokio::test]
 async fn a_head_beyond_the_limits_does_not_reach_the_router() {
     let gates = layer(Addresses::new()).head_limits(HeadLimits::default().with_max_headers(3));
     let server = serve(Router::new().route("/", any(told)).layer(gates)).await;
