@@ -3,6 +3,7 @@
 use crate::{Connection, Delivery, Group, Membership, SlowPeer};
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Groups by name: rooms, topics, the connections of one user. Clones are the same groups.
@@ -28,15 +29,18 @@ struct Inner<C: Connection> {
     watcher: Option<Watcher>,
 }
 
-type Watcher = Box<dyn Fn(&Arc<str>, Stir) + Send + Sync>;
+type Watcher = Box<dyn Fn(&Arc<str>, GroupEvent) + Send + Sync>;
 
-/// Whether a group begins or ends.
+/// A map of this size is not worth making smaller.
+const SMALL: usize = 64;
+
+/// What happens to a group among [`Groups`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stir {
+pub enum GroupEvent {
     /// The first member joins.
-    Begins,
+    Created,
     /// The last member has left.
-    Ends,
+    Removed,
 }
 
 impl<C: Connection> Groups<C> {
@@ -47,8 +51,10 @@ impl<C: Connection> Groups<C> {
 
     /// No groups yet, and a watcher that is told when one begins and when it ends, one call after the other.
     ///
-    /// Everybody who joins or leaves waits meanwhile, so it is to be quick, and must not join, leave or send itself.
-    pub fn watched(watcher: impl Fn(&Arc<str>, Stir) + Send + Sync + 'static) -> Self {
+    /// These groups are locked meanwhile, all of them: everybody who joins, leaves, sends or only looks waits. So it is to
+    /// be quick, and must not touch them at all, neither through a handle nor by dropping a membership: it would wait
+    /// for itself. One that panics is logged, and nothing else follows.
+    pub fn watched(watcher: impl Fn(&Arc<str>, GroupEvent) + Send + Sync + 'static) -> Self {
         Groups(Arc::new(Inner { named: RwLock::default(), watcher: Some(Box::new(watcher)) }))
     }
 
@@ -64,7 +70,7 @@ impl<C: Connection> Groups<C> {
                 let (name, group) = (name.into(), Group::new());
                 let member = group.join(conn);
                 named.insert(name.clone(), group);
-                self.tell(&name, Stir::Begins);
+                self.tell(&name, GroupEvent::Created);
                 (name, member)
             }
         };
@@ -96,9 +102,12 @@ impl<C: Connection> Groups<C> {
         self.read().get(name).cloned()
     }
 
-    fn tell(&self, name: &Arc<str>, stir: Stir) {
-        if let Some(watcher) = &self.0.watcher {
-            watcher(name, stir);
+    /// A watcher's panic is its own affair: the group is there or not, and who leaves may be panicking already.
+    fn tell(&self, name: &Arc<str>, event: GroupEvent) {
+        if let Some(watcher) = &self.0.watcher
+            && catch_unwind(AssertUnwindSafe(|| watcher(name, event))).is_err()
+        {
+            tracing::error!("a watcher of groups panicked");
         }
     }
 
@@ -143,9 +152,9 @@ impl<C: Connection> NamedGroup<C> {
         &self.name
     }
 
-    /// Its members as a group; `None` while there is none. Good for what is done at once: who keeps it keeps these
-    /// members' group, which is not the name's any more after the last of them has left.
-    pub fn group(&self) -> Option<Group<C>> {
+    /// Its members as a group; `None` while there is none. For what is done at once: it is not the name's any more after
+    /// the last of them has left, so nobody may join it.
+    fn group(&self) -> Option<Group<C>> {
         self.groups.find(&self.name)
     }
 
@@ -162,6 +171,28 @@ impl<C: Connection> NamedGroup<C> {
     /// Sends `message` to the members that `wanted` chooses.
     pub fn send_filtered(&self, message: impl Into<C::Outgoing>, wanted: impl FnMut(&C) -> bool) -> Delivery {
         self.group().map(|group| group.send_filtered(message, wanted)).unwrap_or_default()
+    }
+
+    /// Sends `message` to the members that `wanted` chooses, with this policy for those that are slow.
+    pub fn send_filtered_with(
+        &self,
+        message: impl Into<C::Outgoing>,
+        policy: SlowPeer,
+        wanted: impl FnMut(&C) -> bool,
+    ) -> Delivery {
+        self.group().map(|group| group.send_filtered_with(message, policy, wanted)).unwrap_or_default()
+    }
+
+    /// Sends `message` to all members, and then waits for those that have no room for it; see [`Group::send_and_wait`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, those members have not got the message that it still waited for.
+    pub async fn send_and_wait(&self, message: impl Into<C::Outgoing>) -> Delivery {
+        match self.group() {
+            Some(group) => group.send_and_wait(message).await,
+            None => Delivery::default(),
+        }
     }
 
     /// How many members there are.
@@ -216,6 +247,11 @@ impl<C: Connection> NamedMembership<C> {
     pub fn send_to_others(&self, message: impl Into<C::Outgoing>) -> Delivery {
         self.member.as_ref().map(|member| member.send_to_others(message)).unwrap_or_default()
     }
+
+    /// Sends `message` to all members but this one, with this policy for those that are slow.
+    pub fn send_to_others_with(&self, message: impl Into<C::Outgoing>, policy: SlowPeer) -> Delivery {
+        self.member.as_ref().map(|member| member.send_to_others_with(message, policy)).unwrap_or_default()
+    }
 }
 
 impl<C: Connection> Drop for NamedMembership<C> {
@@ -227,7 +263,11 @@ impl<C: Connection> Drop for NamedMembership<C> {
         // Who has joined meanwhile keeps it.
         if named.get(name).is_some_and(Group::is_empty) {
             let ended = named.remove(name);
-            groups.tell(name, Stir::Ends);
+            if named.capacity() > SMALL && named.len() < named.capacity() / 4 {
+                let twice = named.len() * 2;
+                named.shrink_to(twice);
+            }
+            groups.tell(name, GroupEvent::Removed);
             drop(named);
             drop(ended);
         }

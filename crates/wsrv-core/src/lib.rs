@@ -93,7 +93,7 @@ pub use driver::Driver;
 pub use error::{Error, SendError};
 pub use farewell::Farewell;
 pub use group::{Delivery, Group, Membership};
-pub use groups::{Groups, NamedGroup, NamedMembership, Stir};
+pub use groups::{GroupEvent, Groups, NamedGroup, NamedMembership};
 pub use handler::{Handler, Verdict};
 pub use id::ConnectionId;
 pub use limits::Limits;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use wsrv_core::lines::{LineConnection, Lines};
 use wsrv_core::testing::Mock;
-use wsrv_core::{Connection, Groups, Stir};
+use wsrv_core::{Connection, GroupEvent, Groups, SlowPeer};
 
 fn mock() -> Mock<Lines> {
     Mock::new(Lines::new(100))
@@ -17,7 +17,7 @@ async fn a_name_reaches_those_who_have_joined_it_and_costs_nothing_without_them(
     let (ada, bob) = (mock(), mock());
     let kitchen = groups.named("kitchen");
     assert_eq!(kitchen.send("nobody").sent, 0);
-    assert_eq!((groups.len(), kitchen.group().is_none()), (0, true));
+    assert_eq!((groups.len(), kitchen.is_empty()), (0, true));
 
     let in_kitchen = groups.join("kitchen", ada.connection());
     let again = groups.join("kitchen", ada.connection());
@@ -44,7 +44,7 @@ async fn a_name_reaches_those_who_have_joined_it_and_costs_nothing_without_them(
 async fn the_watcher_is_told_when_a_group_begins_and_ends() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = told.clone();
-    let groups = Groups::watched(move |name, stir| log.lock().unwrap().push((name.to_string(), stir)));
+    let groups = Groups::watched(move |name, event| log.lock().unwrap().push((name.to_string(), event)));
     let (ada, bob) = (mock(), mock());
     let first = groups.join("a", ada.connection());
     let second = groups.join("a", bob.connection());
@@ -52,8 +52,52 @@ async fn the_watcher_is_told_when_a_group_begins_and_ends() {
     assert_eq!(told.lock().unwrap().len(), 1);
     drop(second);
     drop(groups.join("b", ada.connection()));
-    let expected = [("a", Stir::Begins), ("a", Stir::Ends), ("b", Stir::Begins), ("b", Stir::Ends)];
-    assert_eq!(*told.lock().unwrap(), expected.map(|(name, stir)| (name.to_owned(), stir)));
+    let expected = [
+        ("a", GroupEvent::Created),
+        ("a", GroupEvent::Removed),
+        ("b", GroupEvent::Created),
+        ("b", GroupEvent::Removed),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected.map(|(name, event)| (name.to_owned(), event)));
+}
+
+#[tokio::test]
+async fn a_watcher_that_panics_leaves_no_group_behind_and_ends_nobody() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let groups = Groups::watched(move |_, event| {
+        log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(event);
+        panic!("on purpose");
+    });
+    let ada = mock();
+    let member = groups.join("a", ada.connection());
+    assert_eq!(groups.named("a").send("hello").sent, 1);
+    // Left while its thread panics for another reason: a second panic would end the process.
+    let left = std::thread::spawn(move || {
+        let _member = member;
+        panic!("on purpose, too");
+    });
+    assert!(left.join().is_err());
+    assert!(groups.is_empty());
+    assert_eq!(*told.lock().unwrap(), [GroupEvent::Created, GroupEvent::Removed]);
+    assert_eq!(ada.sent(), "hello\n");
+}
+
+#[tokio::test]
+async fn a_name_is_sent_to_in_all_the_ways_of_a_group() {
+    let groups = Groups::<LineConnection>::new();
+    let (ada, bob) = (mock(), mock());
+    let room = groups.named("room");
+    assert_eq!(room.send_and_wait("nobody").await.sent, 0);
+    let in_room = groups.join("room", ada.connection());
+    let _also = groups.join("room", bob.connection());
+    assert_eq!(room.send_and_wait("to both").await.sent, 2);
+    assert_eq!(room.send_with("prices", SlowPeer::KeepLatest(7)).sent, 2);
+    let is_ada = |conn: &LineConnection| conn.id() == ada.connection().id();
+    assert_eq!(room.send_filtered_with("to ada", SlowPeer::DropNewest, is_ada).sent, 1);
+    assert_eq!(in_room.send_to_others_with("to bob", SlowPeer::DropNewest).sent, 1);
+    assert_eq!(ada.sent(), "to both\nprices\nto ada\n");
+    assert_eq!(bob.sent(), "to both\nprices\nto bob\n");
 }
 
 #[tokio::test]
@@ -61,10 +105,12 @@ async fn nobody_who_joins_is_lost_while_others_leave() {
     const ROUNDS: usize = 3_000;
     let alive = Arc::new(Mutex::new(HashMap::<String, bool>::new()));
     let turns = Arc::new(AtomicUsize::new(0));
-    let (state, count) = (alive.clone(), turns.clone());
-    let groups = Groups::watched(move |name, stir| {
-        let before = state.lock().unwrap().insert(name.to_string(), stir == Stir::Begins);
-        assert_ne!(before.unwrap_or(false), stir == Stir::Begins, "it begins and ends in turn");
+    let out_of_turn = Arc::new(AtomicUsize::new(0));
+    let (state, count, wrong) = (alive.clone(), turns.clone(), out_of_turn.clone());
+    let groups = Groups::watched(move |name, event| {
+        let is_there = event == GroupEvent::Created;
+        let was_there = state.lock().unwrap().insert(name.to_string(), is_there).unwrap_or(false);
+        wrong.fetch_add(usize::from(was_there == is_there), Ordering::Relaxed);
         count.fetch_add(1, Ordering::Relaxed);
     });
     let start = Barrier::new(4);
@@ -84,6 +130,7 @@ async fn nobody_who_joins_is_lost_while_others_leave() {
         }
     });
     assert!(groups.is_empty());
+    assert_eq!(out_of_turn.load(Ordering::Relaxed), 0, "each begins and ends in turn");
     assert!(turns.load(Ordering::Relaxed) >= 4);
     assert!(alive.lock().unwrap().values().all(|alive| !alive));
 }

@@ -13,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use wsrv_core::{Connection, Delivery, Groups, NamedGroup, NamedMembership, SlowPeer, Stir};
+use wsrv_core::{Connection, Delivery, GroupEvent, Groups, NamedGroup, NamedMembership, SlowPeer};
 
 /// The topics of a [`Wamp`](super::Wamp), to publish from anywhere and to look who listens. Clones are the same.
 ///
@@ -34,9 +34,9 @@ impl Default for TopicRegistry {
     fn default() -> Self {
         TopicRegistry(Arc::new_cyclic(|inner: &Weak<Inner>| {
             let inner = inner.clone();
-            let watcher = move |name: &Arc<str>, stir| {
+            let watcher = move |name: &Arc<str>, event| {
                 if let Some(inner) = inner.upgrade() {
-                    TopicRegistry(inner).stir(name, stir);
+                    TopicRegistry(inner).follow(name, event);
                 }
             };
             Inner {
@@ -100,10 +100,10 @@ impl TopicRegistry {
     }
 
     /// A topic's first subscriber comes, or its last one goes.
-    fn stir(&self, uri: &Arc<str>, stir: Stir) {
+    fn follow(&self, uri: &Arc<str>, event: GroupEvent) {
         let Some(routes) = self.0.ticking.get() else { return };
-        match stir {
-            Stir::Begins => {
+        match event {
+            GroupEvent::Created => {
                 let Some((route, params)) = routes.find(uri) else { return };
                 let Some(period) = route.tick else { return };
                 let (handler, topic) = (route.handler.clone(), self.topic(uri.clone()));
@@ -121,7 +121,7 @@ impl TopicRegistry {
                 });
                 lock(&self.0.ticks).insert(uri.clone(), ticking.abort_handle());
             }
-            Stir::Ends => {
+            GroupEvent::Removed => {
                 if let Some(ticking) = lock(&self.0.ticks).remove(uri) {
                     ticking.abort();
                 }
