@@ -17,7 +17,7 @@ const SHORTEST: usize = 15;
 const FIXED: usize = 16;
 
 /// Learns for whom this proxy's socket stands, and what else the header tells. `None`: there is nobody to talk to, and
-/// that was told.
+/// that was told, unless nothing had come.
 pub(crate) async fn take_in(
     stream: &mut Accepted,
     proxy: Option<SocketAddr>,
@@ -31,7 +31,8 @@ pub(crate) async fn take_in(
         () = too_late(host, accepted) => return None,
     };
     let header = match header {
-        Ok(Ok(header)) => header,
+        Ok(Ok(Some(header))) => header,
+        Ok(Ok(None)) => return None,
         Ok(Err(error)) => {
             let rejection = Rejection::new(StatusCode::BAD_REQUEST, "no PROXY header").because("proxy");
             host.refused(proxy, &rejection.note(error.to_string()).silent(true));
@@ -56,13 +57,18 @@ pub(crate) async fn take_in(
     Some((header.source, told))
 }
 
-/// Reads a header and not a byte beyond it: what follows may be TLS, which reads from the socket itself.
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<ProxyHeader> {
+/// Reads a header and not a byte beyond it: what follows may be TLS, which reads from the socket itself. `None`: the
+/// stream has ended before its first byte, as those of health checks do.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<ProxyHeader>> {
     let mut bytes = vec![0; SHORTEST];
-    stream.read_exact(&mut bytes).await?;
+    let have = stream.read(&mut bytes).await?;
+    if have == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut bytes[have..]).await?;
     loop {
         match ProxyHeader::parse(&bytes) {
-            Ok(Some((header, _))) => return Ok(header),
+            Ok(Some((header, _))) => return Ok(Some(header)),
             Ok(None) => {}
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
@@ -100,10 +106,12 @@ mod tests {
         ] {
             let bytes = [header, b"GET / HTTP/1.1\r\n"].concat();
             let mut stream = &bytes[..];
-            let read = read(&mut stream).await.unwrap();
+            let read = read(&mut stream).await.unwrap().unwrap();
             assert_eq!(read.source.map(|source| source.to_string()).as_deref(), source);
             assert_eq!(stream, b"GET / HTTP/1.1\r\n");
         }
+        assert!(read(&mut &b""[..]).await.unwrap().is_none(), "a health check");
+        assert!(read(&mut &b"P"[..]).await.is_err());
         assert!(read(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]).await.is_err());
     }
 }

@@ -13,7 +13,8 @@ use tokio_rustls::server::TlsStream;
 use wsrv_core::Accepted;
 use wsrv_http::Rejection;
 
-/// Does the handshake, until the deadline at the latest. `None`: there is nobody to talk to, and that was told.
+/// Does the handshake, until the deadline at the latest. `None`: there is nobody to talk to, and
+/// that was told, unless nothing had come.
 pub(crate) async fn take_in(
     stream: Accepted,
     peer: Option<SocketAddr>,
@@ -25,8 +26,10 @@ pub(crate) async fn take_in(
     let own = accepted.checked_add(host.settings.tls_timeout);
     let deadline = own.map_or(deadline, |own| deadline.min(own));
     let shake_hands = async {
-        if is_plain_http(&stream).await {
-            return Shaken::Plain(stream);
+        match begins(&stream).await {
+            Beginning::End => return Shaken::Gone,
+            Beginning::Letter => return Shaken::Plain(stream),
+            Beginning::Other => {}
         }
         if let Accepted::Tcp(tcp) = &stream {
             // Fails only if the peer is gone. Nothing here is better for waiting.
@@ -57,6 +60,8 @@ pub(crate) async fn take_in(
             let rejection = Rejection::new(StatusCode::BAD_REQUEST, "a plain request on a port for TLS").because("tls");
             refuse(Transport::Accepted(stream), peer, "", &rejection, host).await;
         }
+        // As a health check does.
+        Ok(Shaken::Gone) => {}
         Ok(Shaken::Failed(error, stream)) => {
             let rejection = Rejection::new(StatusCode::BAD_REQUEST, "the TLS handshake failed").because("tls");
             host.refused(peer, &rejection.note(error.to_string()).silent(true));
@@ -72,15 +77,27 @@ enum Shaken {
     Done(Box<TlsStream<Accepted>>),
     Plain(Accepted),
     Failed(io::Error, Accepted),
+    /// The peer has left without a byte.
+    Gone,
 }
 
-/// Whether the peer has begun with a letter, as a request does and TLS does not. Waits for its first byte.
-async fn is_plain_http(stream: &Accepted) -> bool {
+/// What the peer has begun with, once it has: a letter, as a request does and TLS does not, or with the end of its stream.
+async fn begins(stream: &Accepted) -> Beginning {
     let mut first = [0];
     match stream {
-        // What is wrong with the socket, the handshake will meet.
-        Accepted::Tcp(tcp) => tcp.peek(&mut first).await.is_ok() && first[0].is_ascii_alphabetic(),
+        Accepted::Tcp(tcp) => match tcp.peek(&mut first).await {
+            Ok(0) => Beginning::End,
+            Ok(_) if first[0].is_ascii_alphabetic() => Beginning::Letter,
+            // What is wrong with the socket, the handshake will meet.
+            _ => Beginning::Other,
+        },
         // Tokio cannot look ahead here; such a peer gets an alert.
-        _ => false,
+        _ => Beginning::Other,
     }
+}
+
+enum Beginning {
+    End,
+    Letter,
+    Other,
 }
