@@ -68,12 +68,16 @@ impl Room {
 }
 
 async fn server() -> (Running, Arc<Room>, FaultProxy) {
-    let room = Arc::new(Room::default());
     let limits = ConnectionLimits::default()
         .with_ping_after(Some(Duration::from_secs(1)))
         .with_pong_timeout(Duration::from_secs(1))
         .with_write_timeout(Some(Duration::from_secs(2)))
         .with_close_timeout(Duration::from_secs(1));
+    server_with(limits).await
+}
+
+async fn server_with(limits: ConnectionLimits) -> (Running, Arc<Room>, FaultProxy) {
+    let room = Arc::new(Room::default());
     let app = App::new().route("/", Route::new(room.clone()).limits(limits)).handshake_timeout(Duration::from_secs(1));
     let server = serve(app).await;
     let proxy = FaultProxy::to(server.addr).await;
@@ -113,10 +117,16 @@ impl Healthy {
         self.task.abort();
         let round_trips = self.round_trips.lock().unwrap();
         assert!(round_trips.len() > 20, "{} round trips", round_trips.len());
-        let slowest = round_trips.iter().max().unwrap();
-        // Other tests run beside this one; what is looked for takes seconds.
-        assert!(*slowest < 500 * MS, "{slowest:?}");
+        quick(&round_trips);
     }
+}
+
+/// Other tests run beside this one, so that a few may wait for a core.
+fn quick(round_trips: &[Duration]) {
+    let mut sorted = round_trips.to_vec();
+    sorted.sort_unstable();
+    let (most, slowest) = (sorted[sorted.len() * 9 / 10], sorted[sorted.len() - 1]);
+    assert!(most < 500 * MS && slowest < SLACK, "{most:?}, {slowest:?}");
 }
 
 async fn hello(peer: &mut Peer) {
@@ -209,7 +219,8 @@ async fn a_trickled_message_arrives_whole_and_its_sender_is_not_taken_for_silent
 
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_message_is_a_loss_and_nobody_elses_matter() {
-    let (server, room, proxy) = server().await;
+    // No peer is to be given up for its silence: none of them answers pings.
+    let (server, room, proxy) = server_with(ConnectionLimits::default()).await;
     let healthy = Healthy::begin(&server).await;
     let mut peers = Vec::new();
     for _ in 0..20 {
@@ -231,7 +242,8 @@ async fn a_reset_in_the_middle_of_a_message_is_a_loss_and_nobody_elses_matter() 
 
 #[tokio::test]
 async fn latency_does_not_break_the_closing_handshake() {
-    let (server, room, proxy) = server().await;
+    let (server, room, proxy) =
+        server_with(ConnectionLimits::default().with_close_timeout(Duration::from_secs(10))).await;
     proxy.both(Path::Latency(200 * MS));
     // The peer begins.
     let (mut client, _) = tokio_tungstenite::connect_async(format!("ws://{}/", proxy.addr)).await.unwrap();
@@ -295,7 +307,7 @@ async fn a_peer_that_is_not_reached_does_not_hold_up_a_broadcast() {
     let mut speaker = Peer::open(server.addr, "/").await;
     let mut listener = Peer::open(server.addr, "/").await;
     let message = [&b"*"[..], &[7; 60_000]].concat();
-    let mut slowest = Duration::ZERO;
+    let mut round_trips = Vec::new();
     let began = Instant::now();
     while room.closed.lock().unwrap().is_empty() {
         let sent = Instant::now();
@@ -309,10 +321,10 @@ async fn a_peer_that_is_not_reached_does_not_hold_up_a_broadcast() {
                 }
             }
         }
-        slowest = slowest.max(sent.elapsed());
+        round_trips.push(sent.elapsed());
         assert!(began.elapsed() < Duration::from_secs(20), "nobody ends it");
     }
-    assert!(slowest < 500 * MS, "{slowest:?}");
+    quick(&round_trips);
     // Its outbox was full, or it had taken nothing for too long: whichever came first.
     let ends = room.ends(1).await;
     assert!(matches!(ends[..], [ClosedBy::SlowPeer | ClosedBy::Timeout]), "{ends:?}");

@@ -32,7 +32,7 @@ pub(crate) fn spawn(peers: &Arc<Peers>, count: usize, runtime: &Runtime) -> impl
             match number % 10 {
                 0 => echo(peers, number, dice).await,
                 1 => visit(peers, number, dice).await,
-                2 if number / 10 < MOST_AT_THE_FEED.min(count / 20) => listen(peers, number, "/feed").await,
+                2 if number / 10 < MOST_AT_THE_FEED.min(count / 40) => listen(peers, number, "/feed").await,
                 2..=4 => listen(peers, number, "/clock").await,
                 _ => listen(peers, number, "/echo").await,
             }
