@@ -9,6 +9,8 @@ use common::{BINARY, CLOSE, PING, Peer, TEXT, close_frame, frame, serve, status,
 use hosts::ALL;
 use rustix::time::{ClockId, clock_gettime};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -202,7 +204,8 @@ async fn every_close_code_is_answered_by_the_rules() {
 }
 
 /// Does one thing again and again, until its time is over; on a new connection whenever the server ends one.
-async fn flood(addr: SocketAddr, kind: &str) {
+/// Counts what the server has taken.
+async fn flood(addr: SocketAddr, kind: &str, taken: Arc<AtomicUsize>) {
     loop {
         let Ok(mut stream) = TcpStream::connect(addr).await else { continue };
         let (before, again): (Vec<u8>, Vec<u8>) = match kind {
@@ -220,17 +223,26 @@ async fn flood(addr: SocketAddr, kind: &str) {
                 let header = [&[TEXT, 0xff][..], &(1u64 << 20).to_be_bytes(), &[0; 4]].concat();
                 ([upgrade("/", "").into_bytes(), header].concat(), b"x".to_vec())
             }
+            "closes" => ([upgrade("/", "").into_bytes(), close_frame(1000, "")].concat(), vec![]),
             "broken frames" => ([upgrade("/", "").into_bytes(), frame(0xff, b"")].concat(), vec![]),
             _ => unreachable!("{kind} is no kind of flood"),
         };
         if stream.write_all(&before).await.is_ok() && again.is_empty() {
-            // The answer's beginning.
-            let _ = stream.read(&mut [0; 100]).await;
+            // The answer's beginning, or what there is up to the end of an orderly goodbye.
+            let heard = match kind {
+                "closes" => stream.read_to_end(&mut Vec::new()).await,
+                _ => stream.read(&mut [0; 100]).await,
+            };
+            taken.fetch_add(usize::from(heard.is_ok_and(|heard| heard > 0)), Ordering::Relaxed);
             let _ = stream.set_zero_linger();
             continue;
         }
         let (mut reads, mut writes) = stream.split();
-        let write = async { while writes.write_all(&again).await.is_ok() {} };
+        let write = async {
+            while writes.write_all(&again).await.is_ok() {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+        };
         if kind == "messages whose echoes are read" {
             tokio::join!(write, async { tokio::io::copy(&mut reads, &mut tokio::io::sink()).await.ok() });
         } else {
@@ -254,10 +266,13 @@ async fn a_healthy_peer_stays_quick_in_every_flood() {
         "empty fragments",
         "text byte by byte",
         "broken frames",
+        "closes",
     ] {
+        let taken = Arc::new(AtomicUsize::new(0));
         let mut healthy = Peer::open(server.addr, "/").await;
-        let floods: Vec<_> =
-            (0..3).map(|_| tokio::spawn(timeout(Duration::from_secs(1), flood(server.addr, kind)))).collect();
+        let floods: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(timeout(Duration::from_secs(1), flood(server.addr, kind, taken.clone()))))
+            .collect();
         let mut round_trips = Vec::new();
         while !floods.iter().all(|flood| flood.is_finished()) {
             let began = Instant::now();
@@ -268,6 +283,8 @@ async fn a_healthy_peer_stays_quick_in_every_flood() {
         }
         round_trips.sort_unstable();
         let (half, slowest) = (round_trips[round_trips.len() / 2], round_trips[round_trips.len() - 1]);
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(taken > 20, "{kind}: no flood, {taken}");
         assert!(half < QUICK && slowest < 20 * QUICK, "{kind}: {half:?}, {slowest:?}");
     }
 }

@@ -140,6 +140,10 @@ async fn the_proxy_protocol_tells_the_client_and_is_demanded_of_proxies_only() {
     health.upgrade("/").await;
     assert_eq!(health.text().await, "127.0.0.1 ");
 
+    let mut silent = Peer::connect(addr).await;
+    tokio::io::AsyncWriteExt::shutdown(&mut silent.0).await.unwrap();
+    assert_eq!(silent.rest().await, b"", "a health check without a byte, of whom nobody is told");
+
     let mut plain = Peer::connect(addr).await;
     plain.send(upgrade("/", "").as_bytes()).await;
     let mut said = Vec::new();

@@ -587,12 +587,34 @@ async fn observers_are_told_who_did_not_get_through_the_tls_handshake() {
     let refusals = Arc::new(Refusals::default());
     let app = echo_app().tls_timeout(Duration::from_millis(500)).observe(refusals.clone());
     let server = Running::start(app, &authority.tls(&["localhost"])).await;
+    // A health check, of whom nobody is told.
+    let mut gone = TcpStream::connect(server.addr).await.unwrap();
+    gone.shutdown().await.unwrap();
+    assert_eq!(soon(gone.read(&mut [0; 16])).await.unwrap(), 0);
     for said in [&b"GET / HTTP/1.1\r\n"[..], b"\0\0\0\0\0\0\0\0", b""] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(said).await.unwrap();
         let _ = soon(stream.read_to_end(&mut Vec::new())).await;
     }
     assert_eq!(*refusals.0.lock().unwrap(), [(400, "tls"), (400, "tls"), (408, "timeout")]);
+}
+
+#[tokio::test]
+async fn a_blocked_address_hears_nothing_and_no_tls_handshake_is_done() {
+    let authority = Authority::new("all");
+    let refusals = Arc::new(Refusals::default());
+    let addresses = Addresses::new().silent(true);
+    addresses.block("127.0.0.1".parse::<Network>().unwrap());
+    let app = echo_app().addresses(addresses.clone()).observe(refusals.clone());
+    let server = Running::start(app, &authority.tls(&["localhost"])).await;
+    let mut blocked = TcpStream::connect(server.addr).await.unwrap();
+    let mut heard = Vec::new();
+    soon(blocked.read_to_end(&mut heard)).await.unwrap();
+    assert_eq!(heard, b"");
+    assert!(authority.client().connect(server.addr, "localhost").await.is_err());
+    assert_eq!(*refusals.0.lock().unwrap(), [(403, "address"); 2], "and not for their handshakes");
+    addresses.unblock("127.0.0.1".parse::<Network>().unwrap());
+    assert!(authority.client().connect(server.addr, "localhost").await.is_ok());
 }
 
 #[tokio::test]
