@@ -131,6 +131,23 @@ async fn a_handler_that_is_stuck_is_dropped_and_its_peer_told_why() {
 }
 
 #[tokio::test]
+async fn routes_whose_clients_would_not_understand_it_get_no_last_message() {
+    for kind in ALL {
+        let wordless = Route::new(Room::default()).last_message(false);
+        let host = kind.serve(app().route("/wordless", wordless)).await;
+        let (mut told, mut untold) = (host.open("/").await, host.open("/wordless").await);
+        let stopped = host.drain(Drain::new().last_message("see you"));
+        assert_eq!(told.text().await, "see you", "{kind:?}");
+        for peer in [&mut told, &mut untold] {
+            assert_eq!(peer.close_code().await, 1001, "{kind:?}");
+            peer.send(&close_frame(1001, "")).await;
+        }
+        drop((told, untold));
+        assert_eq!(soon(stopped).await.unwrap().cut, 0, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_end_that_nobody_waits_for_goes_on() {
     let server = app().bind("127.0.0.1:0").await.unwrap();
     let (addr, handle) = (server.local_addr().unwrap(), server.handle());

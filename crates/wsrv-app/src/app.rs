@@ -116,8 +116,8 @@ impl App {
     /// Adds a gate in front of all routes. Gates are asked by their [stage](wsrv_http::Stage), and those of one stage in
     /// the order they were added. The first stages are asked about pages, too.
     ///
-    /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate. One that has to wait is a
-    /// type that implements [`Gate`], where there is an example.
+    /// A function or a closure `|opening: &mut Opening| …` that returns at once is a gate. One that has to wait goes through
+    /// [`gate_fn`](wsrv_http::gate_fn), or is a type that implements [`Gate`].
     pub fn gate(mut self, gate: impl Gate) -> Self {
         match gate.stage().is_for_every_request() {
             true => self.request_gates.push(gate),
@@ -378,6 +378,9 @@ impl App {
         for (path, mut route) in self.routes {
             let host = route.host.clone();
             route.connections = self.connections.named(host.clone().unwrap_or_default() + &path);
+            if !route.last_message {
+                route.connections = route.connections.without_last_message();
+            }
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
         let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.phase);

@@ -73,8 +73,8 @@ impl Drain {
         self
     }
 
-    /// What each connection is sent right before its goodbye, unless its outbox is full. It is encoded once. Default
-    /// nothing.
+    /// What each connection is sent right before its goodbye, unless its outbox is full or its route [does not want
+    /// it](crate::Route::last_message), as those of WAMP. It is encoded once. Default nothing.
     pub fn last_message(mut self, message: impl Into<Message>) -> Self {
         self.farewell = self.farewell.message::<WebSocketConnection>(message);
         self

@@ -2,8 +2,8 @@
 //!
 //! An [`App`] joins what the other crates do: gates decide who may connect, routes say whose handler it is, the
 //! handshake is done, and the connection driver takes over. It adds comfort and no protocol rules. The crates below
-//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`]; what a server usually needs of them is in the
-//! [`prelude`].
+//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`], and with the feature `wamp` `wsrv_wamp`; what a server
+//! usually needs of them is in the [`prelude`].
 //!
 //! ```no_run
 //! use wsrv_app::prelude::*;
@@ -70,8 +70,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A gate that has to wait, for a database perhaps, is a type that implements [`Gate`](wsrv_http::Gate); its page has an
-//! example. What all of them would say of a request, [`Server::explain`] tells.
+//! A gate that has to wait, for a database perhaps, is an async function given to [`gate_fn`](wsrv_http::gate_fn), or a type
+//! that implements [`Gate`](wsrv_http::Gate); their pages have examples. What all of them would say of a request, [`Server::explain`] tells.
 //!
 //! # Hosts
 //!
@@ -180,6 +180,8 @@
 //!   `http`.
 //! - `listenfd`: `Listener::from_env`, sockets that systemd or others have made.
 //! - `tls`: TLS by rustls, with the cryptography of `ring`, for which a C compiler is needed.
+//! - `wamp`: `Route::wamp`, calls and topics by WAMP version 1, which are described in `wsrv_wamp`.
+//! - `wamp-cra`: the same with signing in by challenge and response.
 //! - `test-util`: the modules for tests. Meant for `[dev-dependencies]`.
 #![forbid(unsafe_code)]
 
@@ -232,8 +234,8 @@ pub mod prelude {
     pub use http::{HeaderName, HeaderValue, StatusCode};
     pub use wsrv_core::Limits as ConnectionLimits;
     pub use wsrv_core::{
-        Closed, ClosedBy, Connection, Delivery, Error, Group, Handler, Listener, Losses, Membership, OverRate, Rate,
-        RateLimits, Reason, SendError, SlowPeer, Socket, Verdict, from_fn,
+        Closed, ClosedBy, Connection, ConnectionId, Delivery, Error, Group, Groups, Handler, Listener, Losses,
+        Membership, Observer, OverRate, Rate, RateLimits, Reason, SendError, SlowPeer, Socket, Verdict, from_fn,
     };
     pub use wsrv_http::{
         Addresses, AllowedOrigins, Gate, Network, Opening, Params, Rejection, TrustedNetworks, TrustedProxies, gate_fn,

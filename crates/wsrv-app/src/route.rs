@@ -14,6 +14,8 @@ pub struct Route {
     pub(crate) subprotocols: Subprotocols,
     pub(crate) message_limits: wsrv_rfc6455::Limits,
     pub(crate) limits: Arc<Limits>,
+    /// Whether its connections understand the message of a drain.
+    pub(crate) last_message: bool,
     /// The app's, under the name of this route, once it is the app's.
     pub(crate) connections: Connections,
     pub(crate) start: Start,
@@ -32,6 +34,7 @@ impl Route {
             subprotocols: Subprotocols::none(),
             message_limits: wsrv_rfc6455::Limits::default(),
             limits: Arc::default(),
+            last_message: true,
             connections: Connections::new(),
             // A task of its own, so that nothing of the handshake stays behind in it.
             start: Box::new(move |driver| drop(driver.spawn(handler.clone()))),
@@ -54,7 +57,7 @@ impl Route {
     pub fn wamp<H: Handler<wsrv_wamp::WampConnection>>(layer: wsrv_wamp::WampLayer<H>) -> Self {
         let subprotocols = Subprotocols::new([wsrv_wamp::uris::SUBPROTOCOL]).expect("its name is a token");
         let needed = layer.is_subprotocol_needed();
-        Self::new(layer).subprotocols(if needed { subprotocols } else { subprotocols.optional() })
+        Self::new(layer).subprotocols(if needed { subprotocols } else { subprotocols.optional() }).last_message(false)
     }
 
     /// Takes only requests for this host (a name or an address, without the port). Such a route wins over one for
@@ -76,6 +79,13 @@ impl Route {
     /// Default: none. A client that offers some is let in and told of none; most clients then give up by themselves.
     pub fn subprotocols(mut self, subprotocols: Subprotocols) -> Self {
         self.subprotocols = subprotocols;
+        self
+    }
+
+    /// Whether its connections are sent the [last message](crate::Drain::last_message) of a drain. Default `true`; `false`
+    /// for a route whose clients would take it for a broken message of their own protocol, as those of WAMP.
+    pub fn last_message(mut self, send: bool) -> Self {
+        self.last_message = send;
         self
     }
 

@@ -34,6 +34,8 @@ pub struct Connections(Arc<Named>);
 struct Named {
     set: Arc<Set>,
     name: Option<Box<str>>,
+    /// Its connections are closed without the last message of a farewell.
+    wordless: bool,
 }
 
 #[derive(Default)]
@@ -86,7 +88,19 @@ impl Connections {
     /// The same set under a name, for logs and the [observer](Self::observe): whoever is tracked by what this returns is
     /// told with it. A server uses the route's path.
     pub fn named(&self, name: impl Into<String>) -> Self {
-        Connections(Arc::new(Named { set: self.0.set.clone(), name: Some(name.into().into()) }))
+        let Named { set, wordless, .. } = &*self.0;
+        Connections(Arc::new(Named { set: set.clone(), name: Some(name.into().into()), wordless: *wordless }))
+    }
+
+    /// The same set, for connections that are closed without the [message](Farewell::message) of a farewell: those on which
+    /// a layer speaks a protocol that the message is not of.
+    pub fn without_last_message(&self) -> Self {
+        let Named { set, name, .. } = &*self.0;
+        Connections(Arc::new(Named { set: set.clone(), name: name.clone(), wordless: true }))
+    }
+
+    pub(crate) fn is_wordless(&self) -> bool {
+        self.0.wordless
     }
 
     /// The name given with [`named`](Self::named).

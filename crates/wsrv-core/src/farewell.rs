@@ -29,7 +29,8 @@ impl Farewell {
     }
 
     /// Says this right before the goodbye, behind whatever `on_close` sends, to connections of `C`'s protocol; others are
-    /// closed without it. So is who has begun to end, and whose outbox is [full](crate::Limits::outbox) then.
+    /// closed without it. So is who has begun to end, whose outbox is [full](crate::Limits::outbox) then, and who is in a set
+    /// [without last messages](crate::Connections::without_last_message).
     pub fn message<C: Connection>(mut self, message: impl Into<C::Outgoing>) -> Self {
         self.last = Some(Arc::new(Last::<C::Wire>(C::encode(message.into()))));
         self

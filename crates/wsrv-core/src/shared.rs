@@ -332,7 +332,8 @@ impl<W: Wire> Flush for Shared<W> {
 impl<W: Wire> Member for Shared<W> {
     fn close(&self, farewell: &Farewell) {
         let mut outbox = self.lock();
-        if farewell.last::<W>().is_some() && !outbox.is_ended() {
+        let is_wordless = self.connections.as_ref().is_some_and(Connections::is_wordless);
+        if !is_wordless && farewell.last::<W>().is_some() && !outbox.is_ended() {
             outbox.ending().farewell = Some(farewell.clone());
         }
         self.wish(outbox, ClosedBy::Local, farewell.why().into());

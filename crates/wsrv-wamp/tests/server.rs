@@ -585,6 +585,27 @@ async fn a_call_that_is_one_too_many_goes_on_while_nothing_more_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_are_answered_before_the_server_goes_and_not_for_others_ends() {
+    let slow = async |Args((seconds,)): Args<(u64,)>| {
+        sleep(Duration::from_secs(seconds)).await;
+        Ok::<u64, CallError>(seconds)
+    };
+    let server = build(Wamp::new().procedure("slow", slow));
+    for (by, reason, heard) in [
+        (ClosedBy::Local, Reason::GoingAway, &[r#"[3,"1",1]"#][..]),
+        (ClosedBy::Local, Reason::Policy, &[]),
+        (ClosedBy::Peer, Reason::Done, &[]),
+    ] {
+        let mut client = open(&server).await;
+        for seconds in [1, 60] {
+            client.say(&format!(r#"[2,"{seconds}","slow",{seconds}]"#)).await;
+        }
+        client.session.close(by, reason).await;
+        assert_eq!(texts(&mut client.peer), heard, "{by:?} {reason:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_hangs_or_panics_at_the_end_keeps_no_other_from_its_end() {
     struct Bad;
     impl TopicHandler for Bad {

@@ -77,7 +77,8 @@ impl Invocation {
 ///
 /// # Cancel safety
 ///
-/// The future is dropped if the connection ends before it is ready, or its time is up.
+/// The future is dropped if the connection ends before it is ready, or its time is up. If it is the server that goes (1000,
+/// 1001 or 1012), calls have half of [`Limits::on_close_timeout`](wsrv_core::Limits::on_close_timeout) to be answered.
 ///
 /// # Panics
 ///

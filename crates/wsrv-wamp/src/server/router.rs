@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
-use wsrv_core::{Closed, Connection, Error, Handler, NamedMembership, Reason};
+use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, NamedMembership, Reason};
 
 pub(crate) type TopicRoutes = PatternMap<TopicRoute>;
 
@@ -166,6 +166,11 @@ impl Subscription {
     }
 }
 
+/// Whether the server goes, and has nothing against the client.
+fn is_orderly(closed: Closed) -> bool {
+    closed.by == ClosedBy::Local && matches!(closed.reason, Reason::Done | Reason::GoingAway | Reason::Restart)
+}
+
 /// Lets a call run to its end, whatever that is, and answers it.
 async fn answer(
     conn: WampConnection,
@@ -221,6 +226,13 @@ impl Calls {
         self.running.get_or_insert_default().push(running);
     }
 
+    /// Until all are answered.
+    async fn end(&mut self) {
+        if let Some(running) = &mut self.running {
+            while running.next().await.is_some() {}
+        }
+    }
+
     /// Polls all that were woken. Their answers leave together.
     fn go_on(&mut self, cx: &mut Context<'_>) {
         let Some(running) = &mut self.running else { return };
@@ -247,8 +259,12 @@ impl Handler<WampConnection> for Router {
         Ok(())
     }
 
-    async fn on_close(&self, _: &WampConnection, state: RouterState, _: Closed) {
-        let RouterState { subscriptions, calls } = state;
+    async fn on_close(&self, conn: &WampConnection, state: RouterState, closed: Closed) {
+        let RouterState { subscriptions, mut calls } = state;
+        if is_orderly(closed) {
+            // Half of the time there is; the other half is for the topics' handlers.
+            let _ = timeout(conn.limits().on_close_timeout / 2, calls.end()).await;
+        }
         drop(calls);
         // All have ended before the first is told, and one that hangs or panics keeps none of the others from being told.
         let ended: Vec<_> =
