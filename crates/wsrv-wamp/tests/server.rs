@@ -159,6 +159,8 @@ async fn each_way_to_fail_has_its_one_answer() {
         Wamp::new()
             .procedure("says", says)
             .procedure("later", ProcedureRoute::new(later).timeout(Duration::from_secs(5)))
+            .procedure("forever", pending::<Answer<u8>>)
+            .call_timeout(Duration::from_secs(9))
             .procedure("no state", async |_: State<u8>| Ok::<u8, CallError>(1))
             .faults(|fault| {
                 matches!(fault, Fault::NoSuchProcedure { .. }).then(|| CallError::new("http://a/lost", "lost"))
@@ -187,6 +189,8 @@ async fn each_way_to_fail_has_its_one_answer() {
         assert_eq!(client.say(call).await, [""; 0]);
         assert_eq!(client.hear().await, [answer], "{call}");
     }
+    assert_eq!(client.say(r#"[2,"1","forever"]"#).await, [""; 0]);
+    assert!(client.hear().await[0].contains("#timeout"));
     sleep(Duration::from_secs(60)).await;
     assert_eq!(client.session.turn().await, None);
     assert_eq!(client.heard(), [""; 0], "never a second answer");

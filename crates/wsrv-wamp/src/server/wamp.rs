@@ -11,6 +11,7 @@ use crate::{Dialect, Malformed, MessageLimits};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use wsrv_rfc6455::CloseCode;
 
 /// Describes what a server offers by WAMP: procedures, topics, and how both are dealt with. [`build`](Wamp::build)
@@ -43,7 +44,7 @@ use wsrv_rfc6455::CloseCode;
 /// | subscriptions of a connection | [`max_subscriptions`](Wamp::max_subscriptions) | 1,000 | closed, 1008 |
 /// | calls of a connection that wait at once | [`max_calls`](Wamp::max_calls) | 128 | one more begins, and nothing is read until one ends |
 /// | bytes of the messages that these came in | [`max_call_bytes`](Wamp::max_call_bytes) | 1 MiB | the same |
-/// | a call's time | [`ProcedureRoute::timeout`] | none | answered with [`Fault::Timeout`] |
+/// | a call's time | [`call_timeout`](Wamp::call_timeout), [`ProcedureRoute::timeout`] | none | answered with [`Fault::Timeout`] |
 #[derive(Default)]
 pub struct Wamp {
     procedures: Vec<(String, Offered<ProcedureRoute>)>,
@@ -56,6 +57,7 @@ pub struct Wamp {
     max_calls: Option<usize>,
     max_call_bytes: Option<usize>,
     max_subscriptions: Option<usize>,
+    call_timeout: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -218,6 +220,13 @@ impl Wamp {
         self
     }
 
+    /// How long a call may take, unless its [route](ProcedureRoute::timeout) says otherwise. Default: as long as the
+    /// connection lives.
+    pub fn call_timeout(mut self, time: Duration) -> Self {
+        self.call_timeout = Some(time);
+        self
+    }
+
     /// The topics of the server to be: to publish from anywhere, and to look who listens.
     pub fn topics(&self) -> TopicRegistry {
         self.registry.clone()
@@ -245,8 +254,13 @@ impl Wamp {
                 },
             };
             let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
-            let name = pattern.as_str().into();
-            insert(&mut procedures, pattern, route.priority, ProcedureRoute { procedure: wrapped, name, ..route })?;
+            let (name, timeout) = (pattern.as_str().into(), route.timeout.or(self.call_timeout));
+            insert(
+                &mut procedures,
+                pattern,
+                route.priority,
+                ProcedureRoute { procedure: wrapped, timeout, name, ..route },
+            )?;
         }
         let mut topics = TopicRoutes::new();
         for (pattern, offered) in self.topics {
