@@ -232,7 +232,9 @@ proptest! {
             // All that could follow the colon.
             for (at, _) in uri.char_indices().chain([(uri.len(), ' ')]) {
                 let curie = format!("{name}:{}", &uri[at..]);
-                prop_assert!(prefixes.resolve(&curie) != *uri, "{} by {}", curie, base);
+                // What is borrowed was not resolved, but has been the URI all along.
+                let resolved = prefixes.resolve(&curie);
+                prop_assert!(!matches!(&resolved, Cow::Owned(made) if *made == uri), "{} by {}", curie, base);
             }
         }
     }
