@@ -12,11 +12,11 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
+import { run } from './checks.mjs';
 
 const tools = createRequire(new URL('../../.tools/node/', import.meta.url));
 const WebSocket = tools('ws');
 
-const PATIENCE = 10_000;
 const [url, limited] = process.argv.slice(2);
 if (!limited) {
   console.error('usage: node_ws.mjs URL LIMITED_URL');
@@ -215,22 +215,4 @@ const checks = {
   },
 };
 
-let failed = 0;
-for (const [title, check] of Object.entries(checks)) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no result after ${PATIENCE / 1000} s`)), PATIENCE);
-  });
-  try {
-    await Promise.race([check(), late]);
-    console.log(`ok     node: ${title}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED node: ${title}`);
-    console.log(`       ${String(error.message).slice(0, 500)}`);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-console.log(`node: ${Object.keys(checks).length - failed} checks passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await run('node', checks);

@@ -9,12 +9,12 @@
 import assert from 'node:assert/strict';
 import { createHmac, pbkdf2Sync } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { run } from './checks.mjs';
 
 const tools = createRequire(new URL('../../.tools/node/', import.meta.url));
 const WebSocket = tools('ws');
 const Wamp = tools('wamp1');
 
-const PATIENCE = 10_000;
 const CALC = 'http://example.com/calc#';
 const EVENT = 'http://example.com/event#';
 const ERROR = 'http://api.wamp.ws/error#';
@@ -144,23 +144,6 @@ const checks = {
   },
 };
 
-let failed = 0;
-for (const [title, check] of Object.entries(checks)) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no result after ${PATIENCE / 1000} s`)), PATIENCE);
-  });
-  try {
-    await Promise.race([check(), late]);
-    console.log(`ok     wamp1: ${title}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED wamp1: ${title}`);
-    console.log(`       ${String(error.message).slice(0, 500)}`);
-  } finally {
-    clearTimeout(timer);
-    for (const socket of open.splice(0)) socket.terminate();
-  }
-}
-console.log(`wamp1: ${Object.keys(checks).length - failed} checks passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+await run('wamp1', checks, () => {
+  for (const socket of open.splice(0)) socket.terminate();
+});

@@ -101,7 +101,7 @@ async fn the_welcome_comes_first_and_names_a_session_that_nobody_can_guess() {
             Ok(())
         }
     }
-    let layer = Arc::new(WampLayer::new(Greets).identity("me"));
+    let layer = Arc::new(Wamp::new().identity("me").build().unwrap().map(|_| Greets));
     let mut ids = Vec::new();
     for _ in 0..2 {
         let mut peer = MockWebSocket::with(wire(), |driver| driver);

@@ -60,7 +60,8 @@ pub(crate) fn tell(faults: &Faults, error: CallError) -> CallError {
 }
 
 impl<H: Handler<WampConnection>> WampLayer<H> {
-    /// The layer with the usual settings, around this handler.
+    /// The layer with the usual settings, around this handler. With others it is
+    /// `Wamp::new()…build()?.map(|_| handler)`.
     pub fn new(inner: H) -> Self {
         Self::with(inner, Settings::default())
     }
@@ -74,33 +75,8 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
         (self.inner, self.settings)
     }
 
-    /// How the protocol's open questions are answered. Default [`Dialect::autobahn`].
-    pub fn dialect(mut self, dialect: Dialect) -> Self {
-        self.settings.dialect = dialect;
-        self
-    }
-
-    /// The bounds of a message beyond its size.
-    pub fn limits(mut self, limits: MessageLimits) -> Self {
-        self.settings.limits = limits;
-        self
-    }
-
-    /// What the server calls itself in the WELCOME. Default `wsrv/` and the version.
-    pub fn identity(mut self, identity: impl Into<Arc<str>>) -> Self {
-        self.settings.identity = identity.into();
-        self
-    }
-
-    /// Whether clients have to agree on the subprotocol `wamp`, which all that speak it offer; who has not is closed
-    /// (1002). Default `true`.
-    pub fn needs_subprotocol(mut self, needs: bool) -> Self {
-        self.settings.needs_subprotocol = needs;
-        self
-    }
-
-    /// The same layer around another handler: for a layer between this one and what [`Wamp::build`](super::Wamp::build)
-    /// makes.
+    /// The same layer around another handler: one of your own, or a layer between this one and what
+    /// [`Wamp::build`](super::Wamp::build) makes.
     pub fn map<G: Handler<WampConnection>>(self, around: impl FnOnce(H) -> G) -> WampLayer<G> {
         WampLayer { inner: around(self.inner), settings: self.settings }
     }
