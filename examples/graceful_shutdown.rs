@@ -43,10 +43,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (restart, mut restarts) = mpsc::channel(1);
     let drain = Drain::new().window(Duration::from_secs(1)).deadline(Duration::from_secs(5));
     let app = App::new().route("/", Echo { restart }).drain(drain.clone());
-    let server = match Listener::from_env()?.pop() {
-        Some(given) => app.listen(given)?,
+    let mut given = Listener::from_env()?.into_iter();
+    let server = match given.next() {
+        Some(first) => app.listen(first)?,
         None => app.bind(addr).await?,
     };
+    let server = given.fold(server, Server::and_listen);
     let addr = server.local_addr()?;
     let handle = server.handle();
     tokio::spawn(async move {

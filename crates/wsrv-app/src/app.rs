@@ -30,6 +30,7 @@ pub struct App {
     settings: Settings,
     connections: Connections,
     handshakes: Handshakes,
+    drain: Drain,
     /// Of the server to be.
     phase: watch::Sender<Phase>,
 }
@@ -61,7 +62,6 @@ pub(crate) struct Settings {
     pub(crate) tls_timeout: Duration,
     #[cfg(feature = "http")]
     pub(crate) http_timeout: Duration,
-    pub(crate) drain: Drain,
 }
 
 impl Default for Settings {
@@ -76,7 +76,6 @@ impl Default for Settings {
             tls_timeout: Duration::from_secs(5),
             #[cfg(feature = "http")]
             http_timeout: Duration::from_secs(60),
-            drain: Drain::new(),
         }
     }
 }
@@ -205,7 +204,7 @@ impl App {
         self
     }
 
-    /// How long the TLS handshake may take, from the accept on, whatever the pace at which bytes arrive. The
+    /// How long the TLS handshake may take, whatever the pace at which bytes arrive. The
     /// [time for the whole opening](App::handshake_timeout) runs meanwhile. Default 5 s.
     #[cfg(feature = "tls")]
     pub fn tls_timeout(mut self, time: Duration) -> Self {
@@ -224,7 +223,7 @@ impl App {
 
     /// How the server comes to its end, unless its [handle](crate::Handle) says otherwise. Default [`Drain::new`].
     pub fn drain(mut self, drain: Drain) -> Self {
-        self.settings.drain = drain;
+        self.drain = drain;
         self
     }
 
@@ -234,7 +233,8 @@ impl App {
     }
 
     /// Has `observer` told what happens to the server's connections, and which requests are refused, under the words of
-    /// [`Rejection::reason`](wsrv_http::Rejection::reason). Default: nobody is told.
+    /// [`Rejection::reason`](wsrv_http::Rejection::reason) and, for handshakes of TLS that fail, `tls`. Default: nobody is
+    /// told.
     ///
     /// # Panics
     ///
@@ -376,14 +376,14 @@ impl App {
     fn into_host(self) -> Result<Host, InvalidRoute> {
         let mut router = Router::new();
         for (path, mut route) in self.routes {
-            let host = route.host.clone();
-            route.connections = self.connections.named(host.clone().unwrap_or_default() + &path);
+            let host = route.host.take();
+            route.connections = self.connections.named(format!("{}{path}", host.as_deref().unwrap_or_default()));
             if !route.last_message {
                 route.connections = route.connections.without_last_message();
             }
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
-        let life = Life::new(self.connections, self.handshakes.0, self.settings.drain.clone(), self.phase);
+        let life = Life::new(self.connections, self.handshakes.0, self.drain, self.phase);
         let host = Host::new(router, self.request_gates, self.upgrade_gates, self.settings, life);
         #[cfg(feature = "http")]
         let host = host.with_fallback(self.fallback);

@@ -56,7 +56,7 @@ impl Account {
 }
 
 /// What is asked of an address before there is a request is no gate, and refuses as one.
-const AT_THE_ACCEPT: &str = "the address list at the accept";
+const AT_THE_ACCEPT: &str = "the address list, before the request";
 
 /// Decides about the request as about every other, and goes no further. `pages`: it came by a listener of ours, which
 /// has to do with those, too.

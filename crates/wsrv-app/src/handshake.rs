@@ -33,9 +33,8 @@ pub(crate) async fn serve(
     peer: Option<SocketAddr>,
     security: Security,
     host: Arc<Host>,
-    place: Place,
+    mut place: Place,
 ) {
-    let mut place = place;
     // Pinned here: given away, the future would lie in those that hold it several times.
     host.life.until_cut(pin!(take_in(stream, peer, security, &host, &mut place))).await;
     drop(place);
@@ -77,11 +76,11 @@ async fn take_in(
             None => return,
         }
         // Only now it is known whose place it is.
-        *place = match host.begin_handshake_of(peer) {
-            Ok(place) => place,
+        match host.assign_handshake(place, peer) {
+            Ok(()) => {}
             Err(rejection) if !security.is_plain() => return host.refused(peer, &rejection),
             Err(rejection) => return refuse(Transport::Accepted(stream), peer, "", &rejection, host).await,
-        };
+        }
     }
     let (mut stream, mut extensions) = match security {
         Security::Plain => (Transport::Accepted(stream), Extensions::new()),

@@ -79,24 +79,30 @@ impl Host {
     /// stand for count in all only, until they have told.
     pub(crate) fn begin_handshake(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
         if self.expects_proxy_header(peer) {
-            return self.life.handshakes.take(None).map_err(|_| Rejection::overloaded("too many requests at once"));
+            return self.life.handshakes.take(None).map_err(no_place);
         }
         self.begin_handshake_of(peer)
     }
 
     /// The same for a peer that is known.
     pub(crate) fn begin_handshake_of(&self, peer: Option<SocketAddr>) -> Result<Place, Rejection> {
+        self.judge(peer)?;
+        self.life.handshakes.take(peer.map(|peer| peer.ip())).map_err(no_place)
+    }
+
+    /// Has a place that was taken for a proxy count for the peer that it stands for.
+    pub(crate) fn assign_handshake(&self, place: &mut Place, peer: Option<SocketAddr>) -> Result<(), Rejection> {
+        self.judge(peer)?;
+        place.assign(peer.map(|peer| peer.ip())).map_err(no_place)
+    }
+
+    /// What is said about a peer before its request: by lists, and by how often it comes.
+    fn judge(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
         self.check_address(peer)?;
-        let addr = peer.map(|peer| peer.ip());
-        if !self.life.connections.rates().admit_handshake(addr) {
-            return Err(Rejection::too_fast("too many requests from one address"));
+        match self.life.connections.rates().admit_handshake(peer.map(|peer| peer.ip())) {
+            true => Ok(()),
+            false => Err(Rejection::too_fast("too many requests from one address")),
         }
-        self.life.handshakes.take(addr).map_err(|full| {
-            Rejection::overloaded(match full {
-                NoPlace::Address => "too many requests from one address at once",
-                _ => "too many requests at once",
-            })
-        })
     }
 
     /// What the address lists say before there is a request. Nothing about a proxy's address: the request will tell for
@@ -128,8 +134,9 @@ impl Host {
             self.unaddressed.call_once(|| {
                 tracing::warn!(
                     "a limit per address or a list of addresses is set, but requests come without an address: limits \
-                     count nobody, block lists block nobody, and an allow list lets nobody in: use the feature `axum` and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, \
-                     or insert a `RemoteAddr` into the extensions of each request"
+                     count nobody, block lists block nobody, and an allow list lets nobody in; use the feature `axum` \
+                     and serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, or insert a \
+                     `RemoteAddr` into the extensions of each request"
                 );
             });
         }
@@ -144,4 +151,11 @@ impl Host {
             self.life.connections.close_where(|other| other == addr, Reason::Policy);
         }
     }
+}
+
+fn no_place(full: NoPlace) -> Rejection {
+    Rejection::overloaded(match full {
+        NoPlace::Address => "too many requests from one address at once",
+        _ => "too many requests at once",
+    })
 }

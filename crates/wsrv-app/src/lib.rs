@@ -157,7 +157,7 @@
 //! | level | what |
 //! |---|---|
 //! | error | panics of handlers, gates and HTTP services; another server that does no upgrades |
-//! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; handlers that block their thread; sockets that cannot be accepted; connections cut at the end; limits per address that count nobody |
+//! | warn | handlers' errors with [`Reason::Internal`](wsrv_core::Reason::Internal), as all have that give no other; steps that took too long; handlers that block their thread; sockets that cannot be accepted; connections cut at the end; limits and lists of addresses where none are known |
 //! | info | the server stops; accepting goes on |
 //! | debug | refused requests and why, TLS handshakes that fail, handlers' errors with another reason, how each connection ended |
 //!

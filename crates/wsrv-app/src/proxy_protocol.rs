@@ -11,11 +11,6 @@ use tokio::time::{Instant, timeout_at};
 use wsrv_core::Accepted;
 use wsrv_http::{ProxyAddr, ProxyHeader, Rejection};
 
-/// The shortest header, `PROXY UNKNOWN` and the end of its line.
-const SHORTEST: usize = 15;
-/// What a header of version 2 begins with: its signature, its kind, and how long the rest is.
-const FIXED: usize = 16;
-
 /// Learns for whom this proxy's socket stands, and what else the header tells. `None`: there is nobody to talk to, and
 /// that was told, unless nothing had come.
 pub(crate) async fn take_in(
@@ -60,12 +55,7 @@ pub(crate) async fn take_in(
 /// Reads a header and not a byte beyond it: what follows may be TLS, which reads from the socket itself. `None`: the
 /// stream has ended before its first byte, as those of health checks do.
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<ProxyHeader>> {
-    let mut bytes = vec![0; SHORTEST];
-    let have = stream.read(&mut bytes).await?;
-    if have == 0 {
-        return Ok(None);
-    }
-    stream.read_exact(&mut bytes[have..]).await?;
+    let mut bytes = Vec::new();
     loop {
         match ProxyHeader::parse(&bytes) {
             Ok(Some((header, _))) => return Ok(Some(header)),
@@ -73,20 +63,14 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<ProxyH
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
         let have = bytes.len();
-        bytes.resize(have + missing(&bytes), 0);
-        stream.read_exact(&mut bytes[have..]).await?;
+        bytes.resize(have + ProxyHeader::missing(&bytes), 0);
+        let read = stream.read(&mut bytes[have..]).await?;
+        match (have, read) {
+            (0, 0) => return Ok(None),
+            (_, 0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => bytes.truncate(have + read),
+        }
     }
-}
-
-/// Bytes that a header which is not whole lacks at least.
-fn missing(bytes: &[u8]) -> usize {
-    let whole = match (bytes.first(), bytes.get(FIXED - 2..FIXED)) {
-        (Some(b'P'), _) => 0,
-        (_, Some(&[high, low])) => FIXED + usize::from(u16::from_be_bytes([high, low])),
-        _ => FIXED,
-    };
-    // A line tells its length only at its end.
-    whole.saturating_sub(bytes.len()).max(1)
 }
 
 #[cfg(test)]

@@ -17,5 +17,5 @@ pub(crate) fn of(extensions: &Extensions) -> Option<SocketAddr> {
     let told = extensions.get::<RemoteAddr>().map(|told| told.0);
     #[cfg(feature = "axum")]
     let told = told.or_else(|| extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|told| told.0));
-    told.map(|addr| RemoteAddr::canonical(addr).0)
+    told.map(RemoteAddr::canonical)
 }

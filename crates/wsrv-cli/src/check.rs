@@ -65,7 +65,7 @@ fn peer(text: &str) -> Result<SocketAddr, String> {
     let addr = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse::<SocketAddr>());
     let addr = addr.map_err(|_| "expected an IP address, with a port or without")?;
     // As a listener tells it.
-    Ok(RemoteAddr::canonical(addr).0)
+    Ok(RemoteAddr::canonical(addr))
 }
 
 #[derive(Clone)]

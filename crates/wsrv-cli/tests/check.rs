@@ -47,7 +47,7 @@ fn a_refusal_is_told_with_its_rule_and_its_note() {
     for (args, gate, rule, note, refused) in [
         (
             &["--block", "203.0.113.0/24", "--from", "203.0.113.9"][..],
-            Some("address      the address list at the accept: refused"),
+            Some("address      the address list, before the request: refused"),
             "address",
             Some("203.0.113.9 is on the block list"),
             "403 Forbidden: this address may not connect",
@@ -88,7 +88,7 @@ fn pages_meet_fewer_gates() {
     assert_eq!(status, 0);
     let (rows, status) = check(&["--block", "127.0.0.1", "http://localhost/"]);
     let gate = row(&rows, "gate").unwrap();
-    assert!(gate.starts_with("address      the address list at the accept: refused, 403 Forbidden: "), "{gate}");
+    assert!(gate.starts_with("address      the address list, before the request: refused, 403 Forbidden: "), "{gate}");
     assert_eq!(status, 1);
 }
 
@@ -182,4 +182,20 @@ fn answers(edge: &[&str], requests: &[(&str, &[&str])]) -> Vec<u16> {
         seen.push(answered);
     }
     seen
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let (_, shown) = readme.split_once("$ wsrv check ").unwrap();
+    let (command, rest) = shown.split_once('\n').unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    // Quoted are whole words only.
+    let quoted = command.split('\'').enumerate();
+    let words = quoted.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().collect(),
+        _ => vec![part],
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_wsrv")).arg("check").args(words).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), shown);
 }

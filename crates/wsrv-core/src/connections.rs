@@ -226,7 +226,7 @@ impl Connections {
     /// Counts in a connection that is tracked by this set.
     pub(crate) fn register<W: Wire>(&self, shared: Arc<Shared<W>>) -> Registration<W> {
         let mut table = self.lock();
-        table.open.insert(shared.id(), shared.clone());
+        table.open.insert(shared.id, shared.clone());
         let closing = table.closing.clone();
         // Outside a runtime there is nothing to start it on; the next connection will.
         let runtime = if table.ticking { None } else { Handle::try_current().ok() };
@@ -263,7 +263,7 @@ impl<W: Wire> Drop for Registration<W> {
             let lost = self.0.lock().lost();
             let mut table = connections.lock();
             table.lost += lost;
-            let link = table.open.remove(&self.0.id());
+            let link = table.open.remove(&self.0.id);
             drop(table);
             // Outside the lock: it may be the last handle.
             drop(link);

@@ -1,9 +1,9 @@
 //! Groups by name.
 
+use crate::guarded::guarded;
 use crate::{Connection, Delivery, Group, Membership, SlowPeer};
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Groups by name: rooms, topics, the connections of one user. Clones are the same groups.
@@ -104,10 +104,8 @@ impl<C: Connection> Groups<C> {
 
     /// A watcher's panic is its own affair: the group is there or not, and who leaves may be panicking already.
     fn tell(&self, name: &Arc<str>, event: GroupEvent) {
-        if let Some(watcher) = &self.0.watcher
-            && catch_unwind(AssertUnwindSafe(|| watcher(name, event))).is_err()
-        {
-            tracing::error!("a watcher of groups panicked");
+        if let Some(watcher) = &self.0.watcher {
+            let _ = guarded("a watcher of groups", || watcher(name, event));
         }
     }
 

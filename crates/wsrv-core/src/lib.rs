@@ -61,6 +61,7 @@ mod error;
 mod farewell;
 mod group;
 mod groups;
+mod guarded;
 mod handler;
 mod id;
 mod life;

@@ -163,10 +163,7 @@ impl<W: Wire> Link<W> {
     ) -> Result<R, SendError> {
         let mut outbox = self.0.admit(self.0.lock(), None)?;
         outbox.settle();
-        let before = self.0.before(&outbox);
-        let result = outbox.encode(encode)?;
-        self.0.sent(outbox, before);
-        Ok(result)
+        self.0.encode_and_send(outbox, encode)
     }
 
     /// As [`try_send`](Self::try_send), for a message that can be prepared instead of being encoded, which it is if it
@@ -186,11 +183,8 @@ impl<W: Wire> Link<W> {
         if outbox.is_to_shelve() && (outbox.has_shelved() || outbox.limits.slow_peer.may_drop()) {
             return Ok(self.0.shelve(outbox, prepare(message), None)?);
         }
-        let mut outbox = self.0.admit(outbox, None)?;
-        let before = self.0.before(&outbox);
-        outbox.encode(|sender, out| encode(message, sender, out))?;
-        self.0.sent(outbox, before);
-        Ok(())
+        let outbox = self.0.admit(outbox, None)?;
+        self.0.encode_and_send(outbox, |sender, out| encode(message, sender, out))
     }
 
     /// Encodes and sends something that is no message and that the protocol lets pass messages, such as a ping. It does
@@ -269,10 +263,7 @@ impl<W: Wire> Link<W> {
                 outbox.settle();
             }
             let encode = encode.take().expect("a message is encoded once");
-            let before = self.0.before(&outbox);
-            let result = outbox.encode(encode)?;
-            self.0.sent(outbox, before);
-            Poll::Ready(Ok(result))
+            Poll::Ready(self.0.encode_and_send(outbox, encode))
         })
     }
 
@@ -286,14 +277,11 @@ impl<W: Wire> Link<W> {
     ) -> impl Future<Output = Result<(), SendError>> + Send {
         let mut place = Waiting::new(self);
         poll_fn(move |cx| {
-            let mut outbox = ready!(place.poll_room(Until::Room, cx))?;
+            let outbox = ready!(place.poll_room(Until::Room, cx))?;
             if outbox.is_behind() && outbox.has_shelved() {
                 return Poll::Ready(Ok(self.0.shelve(outbox, prepare(&mut message), Some(SlowPeer::DropNewest))?));
             }
-            let before = self.0.before(&outbox);
-            outbox.encode(|sender, out| encode(&mut message, sender, out))?;
-            self.0.sent(outbox, before);
-            Poll::Ready(Ok(()))
+            Poll::Ready(self.0.encode_and_send(outbox, |sender, out| encode(&mut message, sender, out)))
         })
     }
 
@@ -315,18 +303,18 @@ impl<W: Wire> Link<W> {
         close: W::Close,
     ) -> Result<R, SendError> {
         let mut outbox = self.0.lock();
-        let mut before = outbox.queued();
+        let mut before = self.0.before(&outbox);
         let sent = if outbox.is_shut() {
             Err(SendError::Closed)
         } else if outbox.make_room() {
             outbox.settle();
-            before = outbox.queued();
+            before = self.0.before(&outbox);
             outbox.encode(encode)
         } else {
             outbox.losses().dropped += 1;
             Err(SendError::Full)
         };
-        let size = outbox.queued().saturating_sub(before);
+        let size = self.0.before(&outbox).saturating_sub(before);
         outbox.sealed |= sent.is_ok();
         self.0.wish(outbox, ClosedBy::Local, close);
         self.0.tell_sent(size);

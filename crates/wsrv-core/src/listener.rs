@@ -1,5 +1,6 @@
 //! Accepts connections, and survives what goes wrong with it.
 
+use crate::site::canonical;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -184,7 +185,7 @@ impl Listener {
         match &self.kind {
             Kind::Tcp(tcp) => {
                 let (stream, peer) = tcp.accept().await?;
-                Ok((Accepted::Tcp(stream), Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))))
+                Ok((Accepted::Tcp(stream), Some(canonical(peer))))
             }
             #[cfg(unix)]
             Kind::Unix { socket, .. } => Ok((Accepted::Unix(socket.accept().await?.0), None)),

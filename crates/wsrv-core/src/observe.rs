@@ -1,8 +1,8 @@
 //! What a server tells about itself while it works, for metrics and logs of one's own.
 
+use crate::guarded::guarded;
 use crate::{Closed, ConnectionId, Error};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Is told what happens to the connections of a [set](crate::Connections::observe). All methods do nothing by default.
@@ -114,7 +114,5 @@ impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
 
 /// Tells an observer, whose panic is its own affair.
 pub(crate) fn tell(observer: &dyn Observer, event: impl FnOnce(&dyn Observer)) {
-    if catch_unwind(AssertUnwindSafe(|| event(observer))).is_err() {
-        tracing::error!("an observer panicked");
-    }
+    let _ = guarded("an observer", || event(observer));
 }

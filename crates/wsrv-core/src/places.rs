@@ -86,25 +86,19 @@ impl Places {
         if taken.max_total.is_some_and(|max| taken.total >= max) {
             return Err(NoPlace::Total);
         }
-        if let (Some(max), Some(addr)) = (taken.max_per_address, addr)
-            && taken.by_site.get(&addr.into()).copied().unwrap_or(0) >= max
-        {
-            return Err(NoPlace::Address);
-        }
-        Ok(self.occupy(taken, addr))
+        let site = addr.map(Site::from);
+        taken.check_site(site)?;
+        Ok(self.occupy(taken, site))
     }
 
     /// Takes a place whatever the limits are.
     pub(crate) fn take_anyway(&self, addr: Option<IpAddr>) -> Place {
-        self.occupy(self.lock(), addr)
+        self.occupy(self.lock(), addr.map(Site::from))
     }
 
-    fn occupy(&self, mut taken: MutexGuard<'_, Taken>, addr: Option<IpAddr>) -> Place {
-        let site = addr.map(Site::from);
+    fn occupy(&self, mut taken: MutexGuard<'_, Taken>, site: Option<Site>) -> Place {
         taken.total += 1;
-        if let Some(site) = site {
-            *taken.by_site.entry(site).or_default() += 1;
-        }
+        taken.add(site);
         Place { places: self.clone(), site }
     }
 
@@ -151,18 +145,58 @@ pub struct Place {
     site: Option<Site>,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.lock();
-        taken.total -= 1;
-        if let Some(site) = self.site
-            && let Entry::Occupied(mut count) = taken.by_site.entry(site)
+impl Place {
+    /// Has this place count for a peer at `addr` from now on: for somebody who is known only after it was taken. In all, it
+    /// counts as before.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPlace::Address`] if that address has as many as it may; then nothing changes.
+    pub fn assign(&mut self, addr: Option<IpAddr>) -> Result<(), NoPlace> {
+        let site = addr.map(Site::from);
+        if site != self.site {
+            let mut taken = self.places.lock();
+            taken.check_site(site)?;
+            taken.add(site);
+            taken.remove(self.site);
+            self.site = site;
+        }
+        Ok(())
+    }
+}
+
+impl Taken {
+    fn check_site(&self, site: Option<Site>) -> Result<(), NoPlace> {
+        let of_site = site.and_then(|site| self.by_site.get(&site)).copied().unwrap_or(0);
+        match self.max_per_address {
+            Some(max) if site.is_some() && of_site >= max => Err(NoPlace::Address),
+            _ => Ok(()),
+        }
+    }
+
+    fn add(&mut self, site: Option<Site>) {
+        if let Some(site) = site {
+            *self.by_site.entry(site).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, site: Option<Site>) {
+        if let Some(site) = site
+            && let Entry::Occupied(mut count) = self.by_site.entry(site)
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        taken.total -= 1;
+        taken.remove(self.site);
         let emptied = taken.total == 0;
         drop(taken);
         if emptied {
@@ -201,6 +235,22 @@ mod tests {
         drop((second, third, fourth));
         assert_eq!(places.taken(), 0);
         assert!(places.lock().by_site.is_empty());
+    }
+
+    #[test]
+    fn a_place_can_be_taken_before_it_is_known_for_whom() {
+        let places = Places::new();
+        places.set_total(Some(2));
+        places.set_per_address(Some(1));
+        let (mut first, mut second) = (places.take(None).unwrap(), places.take(None).unwrap());
+        first.assign(addr("192.0.2.1")).unwrap();
+        first.assign(addr("192.0.2.1")).unwrap();
+        assert_eq!(second.assign(addr("192.0.2.1")), Err(NoPlace::Address));
+        assert_eq!(places.taken(), 2);
+        first.assign(addr("192.0.2.2")).unwrap();
+        second.assign(addr("192.0.2.1")).unwrap();
+        drop((first, second));
+        assert!(places.taken() == 0 && places.lock().by_site.is_empty());
     }
 
     #[test]

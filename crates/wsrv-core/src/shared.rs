@@ -8,8 +8,8 @@ use crate::published::Publish;
 use crate::stream::{Local, Stream};
 use crate::waiting::Until;
 use crate::{
-    AttributeStore, ClosedBy, ConnectionId, Direction, Farewell, Limits, Losses, Observer, Reason, SendError, Slow,
-    SlowPeer, Transmit, Wire,
+    AttributeStore, ClosedBy, ConnectionId, Direction, Farewell, Limits, Losses, Observer, Out, Reason, SendError,
+    Slow, SlowPeer, Transmit, Wire,
 };
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,10 +53,6 @@ impl<W: Wire> Shared<W> {
             connections,
             outbox: Mutex::new(Outbox::new(sender, stream, limits)),
         })
-    }
-
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.id
     }
 
     pub(crate) fn connections(&self) -> Option<&Connections> {
@@ -241,6 +237,19 @@ impl<W: Wire> Shared<W> {
         Ok(())
     }
 
+    /// Encodes a message and has it written.
+    #[inline(always)]
+    pub(crate) fn encode_and_send<R>(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox<W>>,
+        encode: impl FnOnce(&mut W::Sender, &mut Out<'_>) -> Result<R, SendError>,
+    ) -> Result<R, SendError> {
+        let before = self.before(&outbox);
+        let result = outbox.encode(encode)?;
+        self.sent(outbox, before);
+        Ok(result)
+    }
+
     /// How many bytes wait before a message, if that will be asked for.
     #[inline]
     pub(crate) fn before(&self, outbox: &Outbox<W>) -> usize {
@@ -249,7 +258,7 @@ impl<W: Wire> Shared<W> {
 
     /// After a message was encoded behind so many bytes.
     #[inline(always)]
-    pub(crate) fn sent(self: &Arc<Self>, outbox: MutexGuard<'_, Outbox<W>>, before: usize) {
+    fn sent(self: &Arc<Self>, outbox: MutexGuard<'_, Outbox<W>>, before: usize) {
         if self.observed {
             return self.sent_and_told(outbox, before);
         }

@@ -1,6 +1,11 @@
 //! Whom an address stands for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// An IPv4 address that is written as an IPv6 one is the IPv4 address.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
 
 /// What counts as one address. A subscriber of IPv6 is given a whole /64, so single addresses of it say nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

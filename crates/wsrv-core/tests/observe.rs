@@ -250,6 +250,39 @@ fn a_handler_that_blocks_its_thread_is_warned_of_with_its_route() {
 }
 
 #[test]
+fn the_first_turn_of_each_connection_is_measured() {
+    struct Opens(Duration);
+    impl Handler<LineConnection> for Opens {
+        type State = ();
+        async fn on_open(&self, _: &LineConnection) -> Result<(), Error> {
+            std::thread::sleep(self.0);
+            Ok(())
+        }
+        async fn on_message(&self, _: &LineConnection, _: &mut (), _: bytes::Bytes) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    tracing::subscriber::with_default(log.subscriber("warn"), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // The first connection has the thread's first turn, which is measured anyway.
+            for (route, time) in [("/quick", 0), ("/slow", 110)] {
+                let (peer, stream) = tokio::io::duplex(1024);
+                let connections = Connections::new().named(route);
+                let driver = Driver::io(stream, Lines::new(100)).tracked_by(&connections);
+                let task = driver.spawn(Arc::new(Opens(Duration::from_millis(time))));
+                tokio::task::yield_now().await;
+                drop(peer);
+                soon(task).await.unwrap();
+            }
+        });
+    });
+    let text = log.text();
+    assert!(text.contains("route=\"/slow\"") && !text.contains("/quick"), "{text}");
+}
+
+#[test]
 fn a_handler_that_blocks_its_thread_for_long_is_warned_of_meanwhile() {
     let log = Log::default();
     let (tell, told) = std::sync::mpsc::channel();

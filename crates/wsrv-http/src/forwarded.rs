@@ -1,5 +1,6 @@
 //! What proxies tell of the way a request has come: `X-Forwarded-For` and `Forwarded` (RFC 7239).
 
+use crate::RemoteAddr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use wsrv_rfc6455::handshake::RequestHead;
 
@@ -160,7 +161,7 @@ fn node(text: &str) -> Option<SocketAddr> {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };
-    Some(SocketAddr::new(addr.to_canonical(), port))
+    Some(RemoteAddr::canonical(SocketAddr::new(addr, port)))
 }
 
 fn v6(text: &str) -> Option<IpAddr> {

@@ -97,7 +97,7 @@ impl<G: Gate> GateLayer<G> {
         client: &mut Option<SocketAddr>,
     ) -> Result<(Request<B>, HeaderMap), Rejection> {
         let (mut parts, body) = request.into_parts();
-        *client = (self.client_addr)(&parts.extensions).map(|addr| RemoteAddr::canonical(addr).0);
+        *client = (self.client_addr)(&parts.extensions).map(RemoteAddr::canonical);
         let head = RequestHead::from_parts(&parts, self.head_limits)?;
         if !self.every_request && !wants_connection(&head) {
             return Ok((Request::from_parts(parts, body), HeaderMap::new()));

@@ -110,8 +110,8 @@ pub struct RemoteAddr(pub SocketAddr);
 impl RemoteAddr {
     /// This address, as gates and limits are to see it: an IPv4 address that is written as an IPv6 one
     /// (`::ffff:192.0.2.7`), as sockets for both tell it, is the IPv4 address.
-    pub fn canonical(addr: SocketAddr) -> Self {
-        RemoteAddr(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    pub fn canonical(addr: SocketAddr) -> SocketAddr {
+        SocketAddr::new(addr.ip().to_canonical(), addr.port())
     }
 }
 

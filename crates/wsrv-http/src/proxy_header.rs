@@ -1,5 +1,6 @@
 //! The header of the PROXY protocol, by which a proxy tells whom a connection comes from.
 
+use crate::RemoteAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -82,6 +83,22 @@ impl ProxyHeader {
             Some(_) => return Err(Missing),
         };
         parse(received)
+    }
+
+    /// How many bytes are missing at least from a header that begins so and is not whole. Who never asks a socket for more
+    /// reads nothing of what follows the header.
+    pub fn missing(received: &[u8]) -> usize {
+        /// The shortest of all, `PROXY UNKNOWN` and the end of its line.
+        const SHORTEST: usize = 15;
+        let have = received.len();
+        let whole = match (received, received.get(14..16)) {
+            // A line tells its length only at its end.
+            ([b'P', ..], _) => SHORTEST.max(have + if received.ends_with(b"\r") { 1 } else { 2 }),
+            ([], _) => SHORTEST,
+            (_, Some(&[high, low])) => 16 + usize::from(u16::from_be_bytes([high, low])),
+            _ => 16,
+        };
+        whole.saturating_sub(have).max(1)
     }
 
     /// Version 1: `PROXY TCP4 source destination port port`, or `PROXY UNKNOWN` and anything.
@@ -168,7 +185,7 @@ impl ProxyHeader {
     }
 
     fn of(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Self {
-        let addr = |(ip, port): (IpAddr, u16)| Some(SocketAddr::new(ip.to_canonical(), port));
+        let addr = |(ip, port): (IpAddr, u16)| Some(RemoteAddr::canonical(SocketAddr::new(ip, port)));
         Self { source: addr(source), destination: addr(destination), secure: None }
     }
 }

@@ -138,7 +138,7 @@ impl Rejection {
     /// The word under which this rejection is counted; few of them, and always the same for the same cause.
     ///
     /// This crate's own: `address`, `handshake` (what HTTP or RFC 6455 ask for), `internal`, `origin`, `overload`, `proxy`
-    /// (what proxies tell makes no sense), `rate`, `route`, `timeout` and `tls`. What an application refuses is
+    /// (what proxies tell makes no sense), `rate`, `route` and `timeout`. What an application refuses is
     /// `application`, unless it has [said](Rejection::because) otherwise.
     pub fn reason(&self) -> &'static str {
         self.0.reason

@@ -23,7 +23,7 @@ pub(crate) async fn take_in(
     accepted: Instant,
     deadline: Instant,
 ) -> Option<(Transport, Extensions)> {
-    let own = accepted.checked_add(host.settings.tls_timeout);
+    let own = Instant::now().checked_add(host.settings.tls_timeout);
     let deadline = own.map_or(deadline, |own| deadline.min(own));
     let shake_hands = async {
         match begins(&stream).await {

@@ -82,10 +82,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Box<dyn std::error::Erro
         Drain::new().wait(Duration::from_secs(options.drain_wait)).window(Duration::from_secs(options.drain_window));
     let app = app(&options.edge)?.drain(drain);
     // Sockets that the process was started with are what a restart without refusals needs.
-    let server = match Listener::from_env()?.pop() {
-        Some(given) => app.listen(given)?,
+    let mut given = Listener::from_env()?.into_iter();
+    let server = match given.next() {
+        Some(first) => app.listen(first)?,
         None => app.bind(&options.listen).await.map_err(|error| explain(&error))?,
     };
+    let server = given.fold(server, Server::and_listen);
     let addr = server.local_addr()?;
     // Listens for Ctrl-C before anybody is told that it is ready.
     let serving = server.serve();

@@ -25,7 +25,7 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: Box<End<W>>) -> 
     if !reader.notice_cut() && !is_over {
         let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
     }
-    tracing::debug!(connection = %reader.shared.id(), %closed, clean = closed.clean, "connection closed");
+    tracing::debug!(connection = %reader.shared.id, %closed, clean = closed.clean, "connection closed");
     reader.shared.tell(|observer, id| observer.closed(id, &closed));
     closed
 }
@@ -45,9 +45,9 @@ async fn say_goodbye<W: Wire>(reader: &mut Reader<W>, end: Box<End<W>>) -> bool 
                     && outbox.make_room()
                 {
                     outbox.settle();
-                    let before = outbox.queued();
+                    let before = reader.shared.before(&outbox);
                     outbox.encode(|sender, out| sender.prepared(message, out));
-                    last = outbox.queued().saturating_sub(before);
+                    last = reader.shared.before(&outbox).saturating_sub(before);
                 }
                 // A transport that was lost may still carry what is queued, if only the peer's half has ended.
                 outbox.finish();

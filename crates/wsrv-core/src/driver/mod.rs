@@ -17,6 +17,7 @@ use crate::Accepted;
 use crate::connections::Registration;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
+use crate::site::canonical;
 use crate::stream::{Local, Stream};
 use crate::{
     Closed, ClosedBy, Connection, Connections, Error, Handler, Io, Limits, Link, Place, Reason, SendError, Verdict,
@@ -45,7 +46,7 @@ const BLOCKING: Duration = Duration::from_millis(100);
 ///
 /// ```
 /// # use wsrv_core::{Driver, Handler, lines::{Lines, LineConnection}};
-/// # use std::sync::{Arc, MutexGuard};
+/// # use std::sync::Arc;
 /// # async fn example<H: Handler<LineConnection>>(stream: tokio::net::TcpStream, handler: Arc<H>) {
 /// let closed = Driver::tcp(stream, Lines::new(1024)).run(handler).await;
 /// println!("{closed}");
@@ -175,7 +176,7 @@ impl<W: Wire> Driver<W> {
             target: "wsrv_core::connection",
             parent: None,
             "connection",
-            id = %shared.id(),
+            id = %shared.id,
             remote = %Link(shared.clone()).remote_name(),
             route = shared.route(),
         );
@@ -191,7 +192,7 @@ impl<W: Wire> Driver<W> {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
         let remote_addr = self.remote_addr.unwrap_or_else(|| self.stream.remote_addr());
-        let remote_addr = remote_addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+        let remote_addr = remote_addr.map(canonical);
         let connections = self.connections.clone();
         let shared = Shared::<W>::new(self.stream, sender, context, (self.local, remote_addr), limits, connections);
         let ip = remote_addr.map(|addr| addr.ip());

@@ -3,7 +3,6 @@
 use super::reader::Reader;
 use crate::{Limits, Wire};
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -25,15 +24,9 @@ pub(super) enum Stepped<T> {
     Dropped,
 }
 
-/// Calls into the handler; `Err` if it panicked.
-///
-/// `AssertUnwindSafe`: what the panic left half done is the handler's own, and its connection is closed.
+/// Calls into the handler, whose connection is closed if it panics.
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, ()> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let message = panic.downcast_ref::<&str>().copied();
-        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        tracing::error!(panic = message.unwrap_or("(no message)"), "handler panicked");
-    })
+    crate::guarded::guarded("handler", call)
 }
 
 impl<W: Wire> Reader<W> {
@@ -80,7 +73,7 @@ impl<W: Wire> Reader<W> {
             Box::pin(tokio::time::sleep(time))
         });
         deadline.as_mut().poll(cx).map(|()| {
-            tracing::warn!(connection = %self.shared.id(), "a handler step was dropped: it took too long");
+            tracing::warn!(connection = %self.shared.id, "a handler step was dropped: it took too long");
         })
     }
 }
