@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use wsrv_app::layer::{Link, PreparedFrame, WebSocket};
 use wsrv_app::prelude::*;
+use wsrv_app::tls::Tls;
 
 #[derive(Parser)]
 struct Args {
@@ -21,6 +22,9 @@ struct Args {
     /// Threads that serve. One gets the runtime that is made for one; several share a runtime.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Over TLS, with a certificate that is made for it.
+    #[arg(long, conflicts_with = "runtime_per_thread")]
+    tls: bool,
     /// Each thread gets a runtime of its own instead.
     #[arg(long)]
     runtime_per_thread: bool,
@@ -49,11 +53,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
     };
     runtime.block_on(async {
-        let server = App::new().route("/", route()).bind(("127.0.0.1", args.port)).await?;
+        let app = App::new().route("/", route());
+        let addr = ("127.0.0.1", args.port);
+        let server = if args.tls { app.bind_tls(addr, tls()?).await? } else { app.bind(addr).await? };
         println!("ready");
         server.serve().await;
         Ok(())
     })
+}
+
+fn tls() -> Result<Tls, Box<dyn std::error::Error>> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    Ok(Tls::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?)
 }
 
 /// All runtimes accept from one queue: a thread that is idle takes a connection before one that is not.

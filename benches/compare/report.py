@@ -224,6 +224,6 @@ def write_report(results, folder):
     draw("cpu-by-payload", "payload (bytes)", "µs", payload)
     subscribers = curves(results, lambda run: run.connections, "cpu_ns", is_plain_broadcast, 1e-3)
     draw("cpu-by-subscribers", "subscribers", "µs", subscribers)
-    memory = curves(results, lambda run: run.connections, "anonymous_bytes", lambda run: run.mode == "idle")
+    memory = curves(results, lambda run: run.connections, "anonymous_bytes", lambda run: run.mode == "idle" and run.kind != "tls")
     memory = {peer: [(count, count * each / 2**20) for count, each in points] for peer, points in memory.items()}
     draw("memory-by-connections", "connections", "MiB", memory)

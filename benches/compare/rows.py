@@ -12,6 +12,8 @@ PEERS = {
     "batched tokio-tungstenite": "tokio-tungstenite-batched",
     "axum": "axum",
 }
+# Those that speak TLS; uWebSockets does so with OpenSSL only, whose memory would be compared.
+OVER_TLS = {"wsrv": None, "axum": "axum-tls"}
 # They are in every round and nearly every row; the others are in some rounds of what is plotted.
 MAIN_PEERS = ["wsrv", "bare epoll", "uWebSockets"]
 # fastwebsockets has no handle that others could send with.
@@ -44,7 +46,7 @@ class Run(typing.NamedTuple):
             case "close":
                 return "opening and closing handshake"
             case "idle":
-                return f"idle, {connections}"
+                return f"idle{' over TLS' if self.kind == 'tls' else ''}, {connections}"
             case "fairness":
                 flood = f"one floods with {self.window} messages of {size(self.size)}" if self.window else "no flood"
                 return f"{self.connections - 1} ping, {flood}"
@@ -52,6 +54,9 @@ class Run(typing.NamedTuple):
                 return f"publish to {self.connections} subscribers, {with_options or 'no other groups'}"
             case "layers" | "threads":
                 return f"echo {size(self.size)}, {connections}, {self.window} under way, {with_options or 'plain'}"
+
+    def over_tls(self):
+        return ["--tls"] if self.kind == "tls" else []
 
     def server_mode(self):
         return "broadcast" if self.mode in ("broadcast", "topics") else "echo"
@@ -63,7 +68,7 @@ class Run(typing.NamedTuple):
             case "close":
                 return ["handshake", "--close"]
             case "idle":
-                return ["idle", "--connections", self.connections]
+                return ["idle", "--connections", self.connections, *self.over_tls()]
         mode = "fairness" if self.mode == "fairness" else self.server_mode()
         names = ["--size", "--connections", "--window", "--kind"]
         values = [self.size, self.connections, self.window, self.kind]
@@ -76,11 +81,15 @@ class Run(typing.NamedTuple):
     def peers(self):
         if self.mode in ("topics", "layers", "threads"):
             return ["wsrv"]
+        if self.kind == "tls":
+            return [peer for peer in PEERS if peer in OVER_TLS]
         if self not in WITH_ALL_PEERS:
             return MAIN_PEERS
         return self.able_peers()
 
     def able_peers(self):
+        if self.kind == "tls":
+            return self.peers()
         if self.server_mode() == "broadcast":
             return [peer for peer in PEERS if peer in BROADCASTING]
         if self.mode in ("echo", "growth"):
@@ -136,6 +145,7 @@ ALL_RUNS = [
     Run("handshake"),
     Run("close"),
     *(Run("idle", connections=connections) for connections in (1000, 5000, 10000)),
+    Run("idle", connections=1000, kind="tls"),
     *(Run("growth", 125, connections, window) for window in (1, 16) for connections in (50, 500, 5000)),
     *(Run("topics", 125, 100, 1, "binary", options) for options in ("", "--topics 100000")),
     *(Run("fairness", 1024, 101, window) for window in (0, 256)),

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 from report import Results, read, run_of, tables, write_report
-from rows import ALL_RUNS, MODES, PEERS, QUICK_RUNS
+from rows import ALL_RUNS, MODES, OVER_TLS, PEERS, QUICK_RUNS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -107,10 +107,11 @@ def machine(settings):
 def command(run, peer, port):
     if peer == "wsrv":
         program = WSRV_TARGET / "release" / "examples" / "bench_peer"
-        return [program, run.server_mode(), str(port), *run.options.split()]
+        return [program, run.server_mode(), str(port), *run.over_tls(), *run.options.split()]
     if peer == "uWebSockets":
         return [UWS, run.server_mode(), str(port)]
-    return [BINARIES / "peer", PEERS[peer], run.server_mode(), str(port)]
+    names = OVER_TLS if run.kind == "tls" else PEERS
+    return [BINARIES / "peer", names[peer], run.server_mode(), str(port)]
 
 
 def start(command, cores, **pipes):

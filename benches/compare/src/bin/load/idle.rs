@@ -1,24 +1,37 @@
 //! Connections that have talked once and are silent now: what do they take, and what do they leave behind?
 
-use crate::Figures;
-use crate::client::{TOGETHER, exchange, open, open_some};
+use crate::client::{TOGETHER, exchange, open, open_tls};
 use crate::server::Server;
+use crate::{Figures, tls};
+use std::io::{self, Read, Write};
+use std::thread;
 use std::time::Duration;
-use std::{io, thread};
 use wsrv_compare::Kind;
 
 /// For a server to do what it has put off.
 const SETTLE: Duration = Duration::from_millis(500);
 
-pub fn run(connections: usize, server: &Server) -> io::Result<Figures> {
+pub fn run(connections: usize, over_tls: bool, server: &Server) -> io::Result<Figures> {
+    if over_tls {
+        let config = tls::config();
+        return measure(connections, server, |count| (0..count).map(|_| open_tls(server.port, &config)).collect());
+    }
+    measure(connections, server, |count| open(server.port, count))
+}
+
+fn measure<S: Read + Write>(
+    connections: usize,
+    server: &Server,
+    open: impl Fn(usize) -> io::Result<Vec<S>>,
+) -> io::Result<Figures> {
     let (message, reply) = (Kind::Binary.client_frame(16), Kind::Binary.server_frame(16));
     // What the first connections make the server allocate once and for all is not theirs.
-    for stream in &mut open_some(server.port, TOGETHER)? {
+    for stream in &mut open(TOGETHER)? {
         exchange(stream, &message, &reply)?;
     }
     thread::sleep(SETTLE);
     let before = server.memory()?;
-    let mut streams = open(server.port, connections)?;
+    let mut streams = open(connections)?;
     for stream in &mut streams {
         exchange(stream, &message, &reply)?;
     }

@@ -7,6 +7,7 @@ mod client;
 mod handshake;
 mod idle;
 mod server;
+mod tls;
 mod traffic;
 
 use clap::{Args, Parser, Subcommand};
@@ -53,6 +54,8 @@ enum Mode {
     Idle {
         #[arg(long)]
         connections: usize,
+        #[arg(long)]
+        tls: bool,
     },
 }
 
@@ -102,6 +105,6 @@ fn run(load: Load) -> io::Result<Figures> {
         Mode::Broadcast(messages) => traffic::run(traffic::Pattern::Broadcast, &messages, &server, span),
         Mode::Fairness(messages) => traffic::run(traffic::Pattern::Fairness, &messages, &server, span),
         Mode::Handshake { close } => handshake::run(close, &server, span),
-        Mode::Idle { connections } => idle::run(connections, &server),
+        Mode::Idle { connections, tls } => idle::run(connections, tls, &server),
     }
 }

@@ -6,6 +6,7 @@ mod axum;
 mod fastwebsockets;
 mod limit;
 mod messages;
+mod tls;
 mod tokio_tungstenite;
 mod tokio_websockets;
 
@@ -30,6 +31,8 @@ enum Name {
     TokioWebsockets,
     Fastwebsockets,
     Axum,
+    /// The same over TLS.
+    AxumTls,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +66,7 @@ fn main() -> Result<(), Error> {
             }
             (Name::Fastwebsockets, Mode::Echo) => accept(listener, fastwebsockets::serve).await,
             (Name::Axum, Mode::Echo) => axum::serve(listener, axum::echo()).await,
+            (Name::AxumTls, Mode::Echo) => Ok(::axum::serve(tls::TlsListener::new(listener)?, axum::echo()).await?),
             (Name::Axum, Mode::Broadcast) => axum::serve(listener, axum::broadcast()).await,
             _ => Err("this peer has no such mode".into()),
         }
