@@ -283,7 +283,8 @@ impl App {
     /// [`max_connections_per_address`](Self::max_connections_per_address); a peer over its rate is slowed or closed, as
     /// the limits say. Handshakes are counted for the socket's address, or the one that a
     /// [PROXY header](Self::proxy_protocol) tells; those beyond the rate are told 429 before they are read, or closed if
-    /// they are for TLS. Leave them unlimited behind a proxy that tells the client in headers: it is one address.
+    /// they are for TLS. Leave them unlimited behind a proxy that tells the client in headers, since it is one address: a
+    /// [`RequestRate`](crate::RequestRate) counts for its clients.
     ///
     /// ```
     /// use wsrv_app::prelude::*;

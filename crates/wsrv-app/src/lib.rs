@@ -201,6 +201,7 @@ mod proxy_protocol;
 mod remote_addr;
 #[cfg(feature = "http")]
 mod replay;
+mod request_rate;
 mod route;
 mod server;
 #[cfg(feature = "http")]
@@ -213,6 +214,7 @@ pub use app::{App, BindError};
 pub use drain::{Drain, Readiness};
 pub use explain::{Explanation, Outcome};
 pub use life::Stopped;
+pub use request_rate::RequestRate;
 pub use route::{IntoRoute, Route, Routed};
 pub use server::{Handle, Server};
 #[cfg(feature = "http")]

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | `Proxy` | [`TrustedProxies`]: who the client is | every request |
 //! | `Address` | [`Addresses`]: block list and allow list | every request |
-//! | `Limit` | yours, by what is going on already: rates and numbers | every request |
+//! | `Limit` | by what is going on already: `RequestRate` of `wsrv-app`, or yours | every request |
 //! | `Origin` | [`AllowedOrigins`]: which pages may connect | upgrades |
 //! | `Session` | whose session it is | upgrades |
 //! | `Application` | yours: a type, a function, or a waiting function ([`gate_fn`]) | upgrades |
