@@ -1,59 +1,23 @@
 //! What hostile peers have done to other servers, done to this one. [`docs/threats.md`](../docs/threats.md) tells which
 //! test, here or elsewhere, holds which threat.
 
+#[path = "common/alone.rs"]
+mod alone;
 mod common;
 #[path = "common/hosts.rs"]
 mod hosts;
 
-use common::{BINARY, CLOSE, PING, Peer, TEXT, close_frame, frame, serve, status, upgrade};
+use alone::Alone;
+use common::{BINARY, CLOSE, PING, Peer, TEXT, close_frame, echo_app, frame, serve, status, upgrade};
 use hosts::ALL;
-use rustix::time::{ClockId, clock_gettime};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep, timeout};
 use wsrv_app::prelude::*;
-
-async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
-
-fn app() -> App {
-    App::new().route("/", from_fn(echo))
-}
-
-/// A server on a thread of its own, whose CPU time is the server's.
-struct Alone {
-    addr: SocketAddr,
-    thread: Handle,
-}
-
-impl Alone {
-    fn serve(app: App) -> Self {
-        let (told, tells) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let server = app.bind("127.0.0.1:0").await.unwrap();
-                told.send(Alone { addr: server.local_addr().unwrap(), thread: Handle::current() }).unwrap();
-                server.serve_until(std::future::pending()).await
-            });
-        });
-        tells.recv().unwrap()
-    }
-
-    async fn cpu_time(&self) -> Duration {
-        let time = self.thread.spawn(async { clock_gettime(ClockId::ThreadCPUTime) });
-        time.await.unwrap().try_into().unwrap()
-    }
-}
 
 /// Code that is not optimised takes more; what is looked for takes seconds.
 const CPU: Duration = Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 50 });
@@ -63,7 +27,7 @@ const QUICK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 250 } 
 
 #[tokio::test]
 async fn a_head_without_end_is_refused_and_costs_next_to_nothing() {
-    let server = Alone::serve(app());
+    let server = Alone::serve(echo_app());
     drop(Peer::open(server.addr, "/").await);
     let before = server.cpu_time().await;
     let mut peer = Peer::connect(server.addr).await;
@@ -90,7 +54,8 @@ async fn a_head_without_end_is_refused_and_costs_next_to_nothing() {
 
 #[tokio::test]
 async fn no_value_of_a_header_costs_much_to_read() {
-    let server = Alone::serve(app().gate(AllowedOrigins::new(["https://example.com"]).unwrap().allow_missing(true)));
+    let server =
+        Alone::serve(echo_app().gate(AllowedOrigins::new(["https://example.com"]).unwrap().allow_missing(true)));
     drop(Peer::open(server.addr, "/").await);
     let names =
         ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Connection", "Upgrade", "Origin", "Cookie", "Host"];
@@ -112,7 +77,7 @@ async fn no_value_of_a_header_costs_much_to_read() {
 #[tokio::test]
 async fn nothing_behind_a_request_with_a_body_is_taken_for_frames_or_requests_by_any_host() {
     for kind in ALL {
-        let host = kind.serve(app()).await;
+        let host = kind.serve(echo_app()).await;
         for lines in [
             "Content-Length: 11\r\n",
             "Content-Length: 1\r\n",
@@ -132,8 +97,7 @@ async fn nothing_behind_a_request_with_a_body_is_taken_for_frames_or_requests_by
             peer.send(&[upgrade("/", lines).into_bytes(), hidden].concat()).await;
             let head = peer.head().await;
             assert!(head.starts_with("HTTP/1.1 400 "), "{lines} {kind:?}: {head}");
-            let mut rest = Vec::new();
-            let _ = common::soon(peer.0.read_to_end(&mut rest)).await;
+            let rest = peer.rest_or_reset().await;
             let rest = String::from_utf8_lossy(&rest);
             assert!(!rest.contains("HTTP/1.1") && !rest.contains("\x05hello"), "{lines} {kind:?}: {rest}");
         }
@@ -144,7 +108,7 @@ async fn nothing_behind_a_request_with_a_body_is_taken_for_frames_or_requests_by
 #[tokio::test]
 async fn a_close_glued_to_the_request_is_answered_by_every_host() {
     for kind in ALL {
-        let host = kind.serve(app()).await;
+        let host = kind.serve(echo_app()).await;
         let mut peer = host.connect().await;
         peer.send(&[upgrade("/", "").into_bytes(), close_frame(1000, "")].concat()).await;
         assert!(peer.head().await.starts_with("HTTP/1.1 101 "), "{kind:?}");
@@ -155,7 +119,7 @@ async fn a_close_glued_to_the_request_is_answered_by_every_host() {
 
 #[tokio::test]
 async fn only_an_origin_of_the_list_opens_a_connection() {
-    let server = serve(app().gate(AllowedOrigins::new(["https://example.com"]).unwrap())).await;
+    let server = serve(echo_app().gate(AllowedOrigins::new(["https://example.com"]).unwrap())).await;
     for (lines, expected) in [
         ("Origin: https://example.com\r\n", 101),
         ("", 403),
@@ -189,7 +153,7 @@ async fn only_an_origin_of_the_list_opens_a_connection() {
 
 #[tokio::test]
 async fn every_close_code_is_answered_by_the_rules() {
-    let server = serve(app()).await;
+    let server = serve(echo_app()).await;
     let with = |codes: &[u16], expected: Option<u16>| {
         codes.iter().map(move |code| (*code, expected.unwrap_or(*code))).collect::<Vec<_>>()
     };
@@ -254,7 +218,7 @@ async fn flood(addr: SocketAddr, kind: &str, taken: Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_healthy_peer_stays_quick_in_every_flood() {
     // It has one thread for all of them.
-    let server = Alone::serve(app());
+    let server = Alone::serve(echo_app());
     for kind in [
         "heads without end",
         "refused requests",

@@ -5,14 +5,11 @@ mod common;
 mod hosts;
 
 use bytes::BytesMut;
-use common::{Peer, soon, upgrade};
+use common::{Peer, Refusals, serve, upgrade};
 use hosts::{ALL, Kind};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
+use std::sync::Arc;
 use wsrv_app::Outcome;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::Observer;
 use wsrv_app::wsrv_http::{Network, ProxyAddr, Said, Stage};
 use wsrv_app::wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
 
@@ -34,13 +31,6 @@ fn app() -> App {
 
 fn network(text: &str) -> Network {
     text.parse().unwrap()
-}
-
-async fn serve(app: App) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(app.listen(listener).unwrap().serve_until(std::future::pending()));
-    addr
 }
 
 #[tokio::test]
@@ -72,13 +62,11 @@ async fn addresses_are_kept_out_by_every_host_and_let_in_again() {
 async fn a_blocked_address_hears_nothing_if_that_is_wanted() {
     let lists = Addresses::new().silent(true);
     lists.block(network("127.0.0.1"));
-    let addr = serve(app().addresses(lists)).await;
-    let mut peer = Peer::connect(addr).await;
+    let server = serve(app().addresses(lists)).await;
+    let mut peer = Peer::connect(server.addr).await;
     // It may be closed before it can be asked.
     let _ = tokio::io::AsyncWriteExt::write_all(&mut peer.0, upgrade("/", "").as_bytes()).await;
-    let mut said = Vec::new();
-    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut peer.0, &mut said)).await;
-    assert_eq!(said, b"");
+    assert_eq!(peer.rest_or_reset().await, b"");
 }
 
 #[tokio::test]
@@ -126,8 +114,8 @@ async fn the_proxy_protocol_tells_the_client_and_is_demanded_of_proxies_only() {
     let proxies = TrustedNetworks::new();
     proxies.trust(network("127.0.0.1"));
     let refusals = Arc::new(Refusals::default());
-    let addr = serve(app().proxy_protocol(proxies).observe(refusals.clone())).await;
-    let mut peer = Peer::connect(addr).await;
+    let server = serve(app().proxy_protocol(proxies).observe(refusals.clone())).await;
+    let mut peer = Peer::connect(server.addr).await;
     let request = format!("PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n{}", upgrade("/", ""));
     for piece in request.as_bytes().chunks(7) {
         peer.send(piece).await;
@@ -135,25 +123,21 @@ async fn the_proxy_protocol_tells_the_client_and_is_demanded_of_proxies_only() {
     assert_eq!(peer.response().await.0, 101);
     assert_eq!(peer.text().await, "192.0.2.7 127.0.0.1");
 
-    let mut health = Peer::connect(addr).await;
+    let mut health = Peer::connect(server.addr).await;
     health.send(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await;
     health.upgrade("/").await;
     assert_eq!(health.text().await, "127.0.0.1 ");
 
-    let mut silent = Peer::connect(addr).await;
+    let mut silent = Peer::connect(server.addr).await;
     tokio::io::AsyncWriteExt::shutdown(&mut silent.0).await.unwrap();
     assert_eq!(silent.rest().await, b"", "a health check without a byte, of whom nobody is told");
 
-    let mut plain = Peer::connect(addr).await;
+    let mut plain = Peer::connect(server.addr).await;
     plain.send(upgrade("/", "").as_bytes()).await;
-    let mut said = Vec::new();
-    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut plain.0, &mut said)).await;
-    assert_eq!(said, b"", "a proxy that does not say whom it stands for");
-    assert_eq!(*refusals.0.lock().unwrap(), [("127.0.0.1".to_owned(), 400, "proxy")]);
+    assert_eq!(plain.rest_or_reset().await, b"", "a proxy that does not say whom it stands for");
+    assert_eq!(refusals.take(), [([127, 0, 0, 1].into(), 400, "proxy")]);
 
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
-    let mut direct = Peer(soon(socket.connect(addr)).await.unwrap());
+    let mut direct = Peer::connect_from([127, 0, 0, 2], server.addr).await;
     direct.upgrade("/").await;
     assert_eq!(direct.text().await, "127.0.0.2 ");
 }
@@ -191,15 +175,6 @@ async fn a_gate_can_choose_the_subprotocol() {
     }
 }
 
-#[derive(Default)]
-struct Refusals(Mutex<Vec<(String, u16, &'static str)>>);
-
-impl Observer for Refusals {
-    fn refused(&self, addr: Option<SocketAddr>, status: u16, reason: &'static str) {
-        self.0.lock().unwrap().push((addr.unwrap().ip().to_string(), status, reason));
-    }
-}
-
 #[tokio::test]
 async fn every_refusal_is_told_with_a_word_for_counters() {
     for kind in ALL {
@@ -217,10 +192,13 @@ async fn every_refusal_is_told_with_a_word_for_counters() {
             peer.send(request.as_bytes()).await;
             peer.response().await;
         }
-        let told = refusals.0.lock().unwrap().clone();
         // Not the proxy's address: who counts these may block whom they come from.
         let expected = [(403, "origin"), (404, "route"), (426, "handshake")];
-        assert_eq!(told, expected.map(|(status, reason)| ("192.0.2.9".to_owned(), status, reason)), "{kind:?}");
+        assert_eq!(
+            refusals.take(),
+            expected.map(|(status, reason)| ([192, 0, 2, 9].into(), status, reason)),
+            "{kind:?}"
+        );
     }
 }
 

@@ -4,23 +4,14 @@ mod common;
 #[path = "common/hosts.rs"]
 mod hosts;
 
-use common::{Peer, Running, TEXT, frame, serve, soon, status, upgrade};
+use common::{Peer, Refusals, Running, TEXT, echo_app, frame, serve, soon, status, upgrade};
 use hosts::Pages;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wsrv_app::prelude::*;
-use wsrv_core::Observer;
-
-async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
 
 fn app() -> App {
-    App::new().route("/", from_fn(echo)).http(Pages)
+    echo_app().http(Pages)
 }
 
 async fn server() -> Running {
@@ -29,16 +20,6 @@ async fn server() -> Running {
 
 fn request(method: &str, target: &str, extra: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n")
-}
-
-/// The status and the word of each.
-#[derive(Default)]
-struct Refusals(Mutex<Vec<(u16, &'static str)>>);
-
-impl Observer for Refusals {
-    fn refused(&self, _: Option<SocketAddr>, status: u16, reason: &'static str) {
-        self.0.lock().unwrap().push((status, reason));
-    }
 }
 
 async fn says_hello(peer: &mut Peer) {
@@ -133,7 +114,7 @@ async fn later_requests_meet_the_same_rules_as_the_first() {
         assert!(head.contains("\r\nconnection: close"), "{what}: {head}");
         assert_eq!(peer.rest().await, b"", "{what}");
         let reason = if expected == 404 { "route" } else { "handshake" };
-        assert_eq!(std::mem::take(&mut *told.0.lock().unwrap()), [(expected, reason)], "{what}");
+        assert_eq!(told.take(), [([127, 0, 0, 1].into(), expected, reason)], "{what}");
     }
     // Understood in one way only, and the last of its connection (RFC 9112 §6.1).
     let mut peer = Peer::connect(server.addr).await;
@@ -183,10 +164,9 @@ async fn each_request_has_its_time_and_silence_counts() {
         let mut peer = Peer::connect(server.addr).await;
         peer.send(request.as_bytes()).await;
         let began = Instant::now();
-        let mut rest = Vec::new();
-        // A peer that reads nothing at first; the end may be a reset.
+        // A peer that reads nothing at first.
         tokio::time::sleep(Duration::from_millis(1300)).await;
-        let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut peer.0, &mut rest)).await;
+        let rest = peer.rest_or_reset().await;
         assert!(began.elapsed() < Duration::from_secs(10), "{what}");
         assert!(rest.len() < 10_000_000, "{what}");
     };

@@ -1,24 +1,19 @@
 //! What connections leave behind on the heap. Allocations are counted for one thread alone, so the server has this one,
 //! and its peers another.
 
+mod common;
+
 use allocation_counter::{AllocationInfo, measure};
+use common::echo_app;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::spawn;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
-use wsrv_app::prelude::*;
 use wsrv_core::Connections;
 
 const CONNECTIONS: usize = 400;
-
-async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
 
 /// Opens connections, which then have talked once.
 fn open(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
@@ -47,7 +42,7 @@ fn open(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
 
 fn server() -> (Runtime, SocketAddr, Connections) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let server = runtime.block_on(App::new().route("/", from_fn(echo)).bind("127.0.0.1:0")).unwrap();
+    let server = runtime.block_on(echo_app().bind("127.0.0.1:0")).unwrap();
     let (addr, connections) = (server.local_addr().unwrap(), server.connections().clone());
     runtime.spawn(async move { server.serve().await });
     (runtime, addr, connections)

@@ -4,22 +4,11 @@ mod common;
 #[path = "common/hosts.rs"]
 mod hosts;
 
-use common::{Peer, close_frame, serve, soon, upgrade};
+use common::{Peer, close_frame, echo_app, serve, soon, upgrade};
 use hosts::{ALL, Kind, Pages};
 use std::time::Duration;
 use tokio::time::sleep;
 use wsrv_app::prelude::*;
-
-async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
-
-fn app() -> App {
-    App::new().route("/", from_fn(echo))
-}
 
 async fn refused(mut peer: Peer, why: &str) {
     peer.send(upgrade("/", "").as_bytes()).await;
@@ -32,7 +21,7 @@ async fn refused(mut peer: Peer, why: &str) {
 #[tokio::test]
 async fn there_are_as_many_connections_as_there_may_be() {
     for kind in ALL {
-        let host = kind.serve(app().max_connections(2)).await;
+        let host = kind.serve(echo_app().max_connections(2)).await;
         let mut first = host.open("/").await;
         let second = host.open("/").await;
         refused(host.connect().await, "too many connections").await;
@@ -58,7 +47,7 @@ async fn there_are_as_many_connections_as_there_may_be() {
 #[tokio::test]
 async fn one_address_has_as_many_connections_as_it_may() {
     for kind in ALL {
-        let host = kind.serve(app().max_connections_per_address(1)).await;
+        let host = kind.serve(echo_app().max_connections_per_address(1)).await;
         let first = host.open("/").await;
         refused(host.connect().await, "from one address").await;
         let mut other = host.connect_from([127, 0, 0, 2]).await;
@@ -82,7 +71,7 @@ async fn a_gate_may_say_which_address_counts() {
         Ok(())
     };
     for kind in ALL {
-        let host = kind.serve(app().gate(proxy).max_connections_per_address(1)).await;
+        let host = kind.serve(echo_app().gate(proxy).max_connections_per_address(1)).await;
         let mut peers = Vec::new();
         for (client, expected) in [("192.0.2.1", 101), ("192.0.2.2", 101), ("192.0.2.1", 503)] {
             let mut peer = host.connect().await;
@@ -100,7 +89,7 @@ async fn a_refused_request_takes_no_place() {
         None => Ok(()),
     };
     for kind in ALL {
-        let host = kind.serve(app().gate(gate).max_connections(1)).await;
+        let host = kind.serve(echo_app().gate(gate).max_connections(1)).await;
         for _ in 0..3 {
             assert_eq!(host.answer(&upgrade("/?x", "")).await.0, 403, "{kind:?}");
         }
@@ -110,7 +99,7 @@ async fn a_refused_request_takes_no_place() {
 
 #[tokio::test]
 async fn sockets_beyond_the_handshakes_there_may_be_are_turned_away() {
-    let server = serve(app().max_handshakes(2).http(Pages)).await;
+    let server = serve(echo_app().max_handshakes(2).http(Pages)).await;
     let open = Peer::open(server.addr, "/").await;
     // An open WebSocket is no handshake any more; a page's connection is one for as long as it lives.
     let silent = Peer::connect(server.addr).await;
@@ -129,7 +118,7 @@ async fn sockets_beyond_the_handshakes_there_may_be_are_turned_away() {
 
 #[tokio::test]
 async fn one_address_has_as_many_handshakes_as_it_may() {
-    let host = Kind::Ours.serve(app().max_handshakes_per_address(1)).await;
+    let host = Kind::Ours.serve(echo_app().max_handshakes_per_address(1)).await;
     let silent = host.connect().await;
     let mut second = host.connect().await;
     assert_eq!(second.response().await.0, 503);
@@ -154,7 +143,7 @@ async fn handshakes_come_as_fast_as_an_address_may() {
     // On a kept connection it is the page before that would be told.
     for kind in ALL.into_iter().filter(|kind| *kind != Kind::KeptAlive) {
         let limits = RateLimits::default().with_handshakes(Rate::per_second(1).with_burst(3));
-        let host = kind.serve(app().rate_limits(limits)).await;
+        let host = kind.serve(echo_app().rate_limits(limits)).await;
         let mut open = Vec::new();
         for _ in 0..3 {
             open.push(host.open("/").await);
@@ -171,7 +160,7 @@ async fn handshakes_come_as_fast_as_an_address_may() {
 async fn messages_beyond_the_rate_of_an_address_are_closed_if_that_is_wanted() {
     for kind in ALL {
         let limits = RateLimits::default().with_messages(Rate::per_second(1).with_burst(3)).with_over(OverRate::Close);
-        let host = kind.serve(app().rate_limits(limits)).await;
+        let host = kind.serve(echo_app().rate_limits(limits)).await;
         let (mut one, mut two) = (host.open("/").await, host.open("/").await);
         for _ in 0..3 {
             one.say("hello").await;
@@ -196,7 +185,7 @@ async fn handshakes_inside_another_server_are_limited_too() {
     for kind in [Kind::Axum, Kind::Hyper] {
         let limits = |app: App, case| if case == 0 { app.max_handshakes(1) } else { app.max_handshakes_per_address(1) };
         for case in 0..2 {
-            let host = kind.serve(limits(app().gate(Slow), case)).await;
+            let host = kind.serve(limits(echo_app().gate(Slow), case)).await;
             let mut slow = host.connect().await;
             slow.send(upgrade("/?slow", "").as_bytes()).await;
             // Until the slow one has got there.

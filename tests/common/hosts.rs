@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
-use crate::common::{Peer, soon};
+use crate::common::Peer;
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use wsrv_app::wsrv_core::Connections;
@@ -101,12 +101,8 @@ impl Hosted {
         self.connect_from([127, 0, 0, 1]).await
     }
 
-    pub async fn connect_from(&self, addr: [u8; 4]) -> Peer {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((addr, 0).into()).unwrap();
-        let stream: TcpStream = soon(socket.connect(self.addr)).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut peer = Peer(stream);
+    pub async fn connect_from(&self, source: [u8; 4]) -> Peer {
+        let mut peer = Peer::connect_from(source, self.addr).await;
         if self.kind == Kind::KeptAlive {
             peer.send(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
             assert_eq!(peer.response().await.2, "GET /page");
@@ -130,15 +126,32 @@ impl Hosted {
 
     /// Begins the end in this way.
     pub fn drain(&self, drain: Drain) -> JoinHandle<Stopped> {
+        self.end(Some(drain))
+    }
+
+    /// Begins the end in the ordinary way.
+    pub fn stop(&self) -> JoinHandle<Stopped> {
+        self.end(None)
+    }
+
+    fn end(&self, drain: Option<Drain>) -> JoinHandle<Stopped> {
         match &self.end {
             End::Handle(handle) => {
                 let handle = handle.clone();
-                handle.drain(drain);
+                match drain {
+                    Some(drain) => handle.drain(drain),
+                    None => handle.stop(),
+                }
                 tokio::spawn(async move { handle.stopped().await.unwrap() })
             }
             End::Service(sockets, _) => {
                 let sockets = sockets.clone();
-                tokio::spawn(async move { sockets.drain(drain).await })
+                tokio::spawn(async move {
+                    match drain {
+                        Some(drain) => sockets.drain(drain).await,
+                        None => sockets.shutdown().await,
+                    }
+                })
             }
         }
     }
@@ -147,21 +160,6 @@ impl Hosted {
         match &self.end {
             End::Handle(handle) => handle.readiness(),
             End::Service(sockets, _) => sockets.readiness(),
-        }
-    }
-
-    /// Begins the end.
-    pub fn stop(&self) -> JoinHandle<Stopped> {
-        match &self.end {
-            End::Handle(handle) => {
-                let handle = handle.clone();
-                handle.stop();
-                tokio::spawn(async move { handle.stopped().await.unwrap() })
-            }
-            End::Service(sockets, _) => {
-                let sockets = sockets.clone();
-                tokio::spawn(async move { sockets.shutdown().await })
-            }
         }
     }
 }

@@ -1,15 +1,17 @@
-//! A peer that says exactly what a test tells it to, byte by byte.
+//! A peer that says exactly what a test tells it to, byte by byte, and the small servers it talks to.
 
 // Shared by several test programs, each of which uses a part.
 #![allow(dead_code, unreachable_pub)]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use wsrv_app::{App, Stopped};
+use wsrv_app::prelude::*;
+use wsrv_core::Observer;
 
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
@@ -54,6 +56,45 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("in time")
 }
 
+/// Sends every message back, pull style.
+pub async fn echo(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// Echoes at `/`.
+pub fn echo_app() -> App {
+    App::new().route("/", from_fn(echo))
+}
+
+/// Writes down who was refused: address, status, and the word for counters.
+#[derive(Default)]
+pub struct Refusals(Mutex<Vec<(IpAddr, u16, &'static str)>>);
+
+impl Refusals {
+    /// Those since the last call.
+    pub fn take(&self) -> Vec<(IpAddr, u16, &'static str)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Refusals {
+    fn refused(&self, addr: Option<SocketAddr>, status: u16, reason: &'static str) {
+        self.0.lock().unwrap().push((addr.unwrap().ip(), status, reason));
+    }
+}
+
+/// Lets this process have as many descriptors as the system allows, and tells how many that are.
+#[cfg(unix)]
+pub fn raise_descriptors() -> std::io::Result<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
 pub struct Running {
     pub addr: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -82,6 +123,15 @@ pub struct Peer(pub TcpStream);
 impl Peer {
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = soon(TcpStream::connect(addr)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Peer(stream)
+    }
+
+    /// The same from this address of the loopback network.
+    pub async fn connect_from(source: [u8; 4], addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        let stream = soon(socket.connect(addr)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Peer(stream)
     }
@@ -134,6 +184,13 @@ impl Peer {
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         soon(self.0.read_to_end(&mut rest)).await.expect("an orderly end of the stream");
+        rest
+    }
+
+    /// The same where the end may be a reset, which may take with it what came before.
+    pub async fn rest_or_reset(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = soon(self.0.read_to_end(&mut rest)).await;
         rest
     }
 

@@ -21,7 +21,6 @@ mod verdict;
 use clap::{Parser, Subcommand};
 use peers::Peers;
 use process::Process;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::fmt::Write;
 use std::io;
@@ -58,7 +57,7 @@ const BETWEEN_SAMPLES: Duration = Duration::from_secs(2);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
-    let descriptors = raise_descriptors()?;
+    let descriptors = common::raise_descriptors()?;
     if args.serve.is_some() {
         server::run()?;
         return Ok(ExitCode::SUCCESS);
@@ -67,13 +66,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Err(format!("{descriptors} descriptors are too few for {} connections", args.connections).into());
     }
     soak(&args)
-}
-
-/// As many as the system allows.
-fn raise_descriptors() -> io::Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 fn soak(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
