@@ -24,11 +24,12 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// The last cells of all tables, without their heads.
+/// The last cells of all tables, without their heads. Empty where a row is not closed.
 fn last_cells(document: &str) -> Vec<&str> {
     let lines: Vec<&str> = document.lines().collect();
     let rows = lines.split(|line| !line.starts_with('|')).flat_map(|table| table.iter().skip(2));
-    rows.filter_map(|row| row.trim_end().trim_end_matches('|').rsplit('|').next()).map(str::trim).collect()
+    rows.map(|row| row.trim_end().strip_suffix('|').and_then(|row| row.rsplit('|').next()).unwrap_or("").trim())
+        .collect()
 }
 
 /// What stands between backticks.
@@ -52,11 +53,14 @@ fn check_tests<'a>(names: impl Iterator<Item = &'a str>) {
 }
 
 #[test]
-fn every_test_that_the_architecture_names_exists() {
+fn every_limit_has_a_test_or_is_said_to_have_none() {
     let document = read("ARCHITECTURE.md");
     let limits = document.split("\n## Limits\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     let cells = last_cells(limits);
-    assert!(cells.len() >= 12, "{cells:?}");
+    assert!(cells.len() >= 45, "{cells:?}");
+    for cell in &cells {
+        assert!(names(cell).next().is_some() != (*cell == "–"), "{cell:?} is neither");
+    }
     check_tests(cells.into_iter().flat_map(names));
 }
 

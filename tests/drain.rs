@@ -91,9 +91,7 @@ async fn every_host_closes_over_the_window_and_cuts_at_the_deadline() {
         let mut told = 0;
         for mut peer in peers {
             // A cut may be a reset.
-            let mut bytes = Vec::new();
-            let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut peer.0, &mut bytes)).await;
-            told += usize::from(bytes.first() == Some(&CLOSE));
+            told += usize::from(peer.rest_or_reset().await.first() == Some(&CLOSE));
         }
         let stopped = soon(stopped).await.unwrap();
         // Nobody has answered.
@@ -165,12 +163,10 @@ async fn an_end_that_nobody_waits_for_goes_on() {
 async fn what_was_published_before_the_end_reaches_everybody() {
     const PEERS: usize = 1_000;
     #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    }
-    let host = Kind::Ours.serve(app()).await;
+    common::raise_descriptors().unwrap();
+    // So who does not answer the goodbye is there until the drain's own deadline, which leaves a slow machine its time.
+    let limits = ConnectionLimits::default().with_close_timeout(LATE);
+    let host = Kind::Ours.serve(App::new().route("/", Route::new(Room::default()).limits(limits))).await;
     let mut peers = Vec::new();
     for _ in 0..PEERS {
         peers.push(host.open("/").await);
@@ -196,7 +192,7 @@ async fn what_was_published_before_the_end_reaches_everybody() {
     });
     while told.recv().await.unwrap() < 20 {}
     // Nobody reads so far. A tenth never answers.
-    let drain = Drain::new().window(Duration::from_millis(300)).last_message("end").deadline(Duration::from_secs(3));
+    let drain = Drain::new().window(Duration::from_millis(300)).last_message("end").deadline(Duration::from_secs(8));
     let before = loop {
         // What was published before the signal.
         match told.try_recv() {
@@ -233,7 +229,7 @@ async fn what_was_published_before_the_end_reaches_everybody() {
     let stopped = soon(stopped).await.unwrap();
     assert_eq!(stopped.closed + stopped.cut, PEERS + 1);
     assert!((PEERS / 10..=PEERS / 10 + 1).contains(&stopped.cut), "{stopped:?}");
-    assert!(stopped.took < Duration::from_secs(5), "{stopped:?}");
+    assert!(stopped.took < Duration::from_secs(10), "{stopped:?}");
     publishing.await.unwrap();
 }
 

@@ -246,6 +246,32 @@ async fn a_refusal_is_not_lost_although_the_peer_goes_on_sending() {
 }
 
 #[tokio::test]
+async fn after_a_refusal_a_peer_is_read_for_a_while_only_and_only_so_much() {
+    let server = server().await;
+    let refused = async || {
+        let mut peer = Peer::connect(server.addr).await;
+        peer.send(upgrade("/nowhere", "").as_bytes()).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 404 "));
+        peer.0
+    };
+    let mut dribbles = refused().await;
+    let began = Instant::now();
+    while dribbles.write_all(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "read for ever");
+    }
+    assert!(began.elapsed() > Duration::from_millis(1500), "it had some time");
+
+    let mut floods = refused().await;
+    let mut sent = 0;
+    while let Ok(size) = soon(floods.write(&[b'x'; 64 * 1024])).await {
+        sent += size;
+        // Most of it lies in the system's buffers; a server that counts nothing takes more in its two seconds.
+        assert!(sent < 32 << 20, "{sent} bytes");
+    }
+}
+
+#[tokio::test]
 async fn nothing_behind_a_refusal_is_taken_for_another_request_or_for_frames() {
     let server = server().await;
     let smuggled = upgrade("/", "Content-Length: 11\r\n").into_bytes();

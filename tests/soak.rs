@@ -14,7 +14,9 @@ fn program() -> PathBuf {
 
 #[test]
 fn a_short_soak_leaves_nothing_behind() {
-    let soak = Command::new(program()).args(["--minutes", "0.3", "--connections", "300"]).output().unwrap();
+    let soak = Command::new(program()).args(["--minutes", "0.3", "--connections", "300"]).output();
+    let soak =
+        soak.expect("the program; `cargo build -p wsrv-tests --example soak` builds it, with --release if this is");
     let report = String::from_utf8_lossy(&soak.stdout);
     assert!(soak.status.success(), "{report}{}", String::from_utf8_lossy(&soak.stderr));
     assert!(report.contains("the soak passed"), "{report}");
