@@ -21,14 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
+from checks import PATIENCE, Checks, Report, expect
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 CANNOT_RUN = 77
-PATIENCE = 10
 SAMPLES = Path(__file__).resolve().parents[2] / "examples" / "behind_proxy"
 STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 PROXY, CLIENT, BLOCKED = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -46,10 +45,8 @@ WAYS = {
 }
 FORGED = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Real-IP": "6.6.6.6"}
 
-
-def expect(found, wanted, what):
-    if found != wanted:
-        raise AssertionError(f"{what}: expected {wanted!r:.100}, found {found!r:.100}")
+# Those of every way, and those of the server alone.
+through, direct = Checks(), Checks()
 
 
 # --- the programs --------------------------------------------------------------
@@ -151,13 +148,15 @@ async def status_of(port, source, headers=None):
         return refused.response.status_code
 
 
-async def the_server_sees_the_client_whatever_it_claims(port):
+@through("the server sees the client, whatever it claims")
+async def client_address(port):
     for headers in [None, FORGED]:
         async with connect(port, headers=headers) as ws:
             expect(await ws.recv(), f"you are {CLIENT}, by way of {PROXY}", f"with {headers}")
 
 
-async def large_messages_pass_both_ways(port):
+@through("large messages pass both ways")
+async def large_messages(port):
     async with connect(port) as ws:
         await ws.recv()
         for message in [os.urandom(MIB), "größer" * (MIB // 8), b""]:
@@ -167,12 +166,14 @@ async def large_messages_pass_both_ways(port):
                 raise AssertionError(f"{len(message)} were sent, and something else came back: {len(back)}")
 
 
-async def blocked_clients_are_refused_whatever_they_claim(port):
+@through("blocked clients are refused, whatever they claim")
+async def blocked(port):
     for headers in [None, {"X-Forwarded-For": CLIENT, "Forwarded": f"for={CLIENT}"}]:
         expect(await status_of(port, BLOCKED, headers), 403, "status")
 
 
-async def close_codes_pass_both_ways(port):
+@through("close codes pass both ways")
+async def close_codes(port):
     async with connect(port) as ws:
         await ws.recv()
         await ws.close(4321, "so long")
@@ -188,29 +189,23 @@ async def close_codes_pass_both_ways(port):
             expect(closed.rcvd_then_sent, True, "the server closes first")
 
 
-async def pings_pass(port):
+@through("pings pass")
+async def pings(port):
     async with connect(port) as ws:
         await ws.recv()
         await asyncio.wait_for(await ws.ping(b"are you there"), PATIENCE)
 
 
-THROUGH = [
-    the_server_sees_the_client_whatever_it_claims,
-    large_messages_pass_both_ways,
-    blocked_clients_are_refused_whatever_they_claim,
-    close_codes_pass_both_ways,
-    pings_pass,
-]
-
-
-async def who_is_no_trusted_proxy_is_not_believed(ports):
+@direct("who is no trusted proxy is not believed")
+async def not_trusted(ports):
     for server in SERVERS:
         async with connect(ports[server], headers=FORGED) as ws:
             expect(await ws.recv(), f"you are {CLIENT}", f"server {server}")
         expect(await status_of(ports[server], BLOCKED, {"X-Forwarded-For": CLIENT}), 403, "status")
 
 
-async def a_proxy_header_of_a_client_is_no_request(ports):
+@direct("a PROXY header of a client is no request")
+async def header_of_a_client(ports):
     reader, writer = await asyncio.open_connection(PROXY, ports[9002], local_addr=(CLIENT, 0))
     writer.write(b"PROXY TCP4 6.6.6.6 127.0.0.1 4000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
     answer = await asyncio.wait_for(reader.read(), PATIENCE)
@@ -218,7 +213,8 @@ async def a_proxy_header_of_a_client_is_no_request(ports):
     expect(answer[:12], b"HTTP/1.1 400", "answer")
 
 
-async def a_trusted_proxy_that_tells_nothing_is_closed(ports):
+@direct("a trusted proxy that tells nothing is closed")
+async def no_header_of_a_proxy(ports):
     reader, writer = await asyncio.open_connection(PROXY, ports[9002], local_addr=(PROXY, 0))
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     try:
@@ -229,13 +225,6 @@ async def a_trusted_proxy_that_tells_nothing_is_closed(ports):
     expect(answer, b"", "answer")
 
 
-DIRECT = [
-    who_is_no_trusted_proxy_is_not_believed,
-    a_proxy_header_of_a_client_is_no_request,
-    a_trusted_proxy_that_tells_nothing_is_closed,
-]
-
-
 def main(server):
     missing = [name for name in ["nginx", "haproxy"] if not program(name)]
     if not STREAM.exists():
@@ -243,26 +232,19 @@ def main(server):
     if missing:
         print(f"MISSING: {', '.join(missing)}")
         return CANNOT_RUN
-    began, failed = time.monotonic(), 0
+    report = Report("proxies", late=asyncio.TimeoutError)
     with tempfile.TemporaryDirectory(prefix="wsrv-proxies-") as folder:
         programs = Programs(server, folder)
         try:
-            checks = [(way, check, programs.ports[port]) for way, port in WAYS.items() for check in THROUGH]
-            checks += [("without a proxy", check, programs.ports) for check in DIRECT]
-            for way, check, where in checks:
-                title = f"{way}: {check.__name__.replace('_', ' ')}"
-                try:
-                    asyncio.run(asyncio.wait_for(check(where), 2 * PATIENCE))
-                    print(f"ok     {title}", flush=True)
-                except Exception:
-                    failed += 1
-                    print(f"FAILED {title}")
-                    traceback.print_exc(file=sys.stdout)
+            places = [(way, through, programs.ports[port]) for way, port in WAYS.items()]
+            places.append(("without a proxy", direct, programs.ports))
+            for way, checks, where in places:
+                for title, function in checks:
+                    with report.check(f"{way}: {title}"):
+                        asyncio.run(asyncio.wait_for(function(where), 2 * PATIENCE))
         finally:
             programs.stop()
-    seconds = time.monotonic() - began
-    print(f"proxies: {len(checks) - failed} checks passed, {failed} failed, in {seconds:.1f} s")
-    return 1 if failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -12,24 +12,13 @@ import socket
 import ssl
 import subprocess
 import sys
-import traceback
 import warnings
 from urllib.parse import urlsplit
 
+from checks import PATIENCE, Checks, Report, expect
 from websockets.asyncio.client import connect
 
-PATIENCE = 10
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-def expect(found, wanted, what):
-    if found != wanted:
-        raise AssertionError(f"{what}: expected {wanted!r}, found {found!r}")
+check = Checks()
 
 
 class Server:
@@ -75,13 +64,13 @@ async def echo(server, version):
         expect(ws.close_code, 1000, "close code")
 
 
-@check
-def messages_over_tls_1_3(server):
+@check("messages over TLS 1.3")
+def messages_1_3(server):
     asyncio.run(asyncio.wait_for(echo(server, ssl.TLSVersion.TLSv1_3), PATIENCE))
 
 
-@check
-def messages_over_tls_1_2(server):
+@check("messages over TLS 1.2")
+def messages_1_2(server):
     asyncio.run(asyncio.wait_for(echo(server, ssl.TLSVersion.TLSv1_2), PATIENCE))
 
 
@@ -96,18 +85,18 @@ def resumption(server, version):
         get(second)
 
 
-@check
-def resumption_in_tls_1_3(server):
+@check("resumption in TLS 1.3")
+def resumption_1_3(server):
     resumption(server, ssl.TLSVersion.TLSv1_3)
 
 
-@check
-def resumption_in_tls_1_2_by_ticket(server):
+@check("resumption in TLS 1.2 by ticket")
+def resumption_by_ticket(server):
     resumption(server, ssl.TLSVersion.TLSv1_2)
 
 
-@check
-def resumption_in_tls_1_2_without_tickets(server):
+@check("resumption in TLS 1.2 without tickets")
+def resumption_without_tickets(server):
     context = server.context(ssl.TLSVersion.TLSv1_2)
     context.options |= ssl.OP_NO_TICKET
     with server.socket(context) as first:
@@ -117,16 +106,16 @@ def resumption_in_tls_1_2_without_tickets(server):
         expect(second.session_reused, True, "the second session is resumed")
 
 
-@check
-def http_1_is_agreed_on(server):
+@check("HTTP/1.1 is agreed on")
+def http_1(server):
     context = server.context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with server.socket(context) as tls:
         expect(tls.selected_alpn_protocol(), "http/1.1", "protocol")
 
 
-@check
-def http_2_alone_is_refused(server):
+@check("HTTP/2 alone is refused")
+def http_2(server):
     context = server.context()
     context.set_alpn_protocols(["h2"])
     try:
@@ -139,8 +128,8 @@ def http_2_alone_is_refused(server):
         raise AssertionError("the handshake has succeeded")
 
 
-@check
-def versions_before_1_2_are_refused(server):
+@check("versions before 1.2 are refused")
+def old_versions(server):
     context = server.context()
     with warnings.catch_warnings():
         # That they are old is why they are tried.
@@ -158,22 +147,15 @@ def versions_before_1_2_are_refused(server):
 
 def main(program):
     server = Server(program)
-    failed = 0
+    report = Report("openssl", late=asyncio.TimeoutError)
     try:
-        for function in CHECKS:
-            title = function.__name__.replace("_", " ")
-            try:
+        for title, function in check:
+            with report.check(title):
                 function(server)
-                print(f"ok     openssl: {title}", flush=True)
-            except Exception:
-                failed += 1
-                print(f"FAILED openssl: {title}")
-                traceback.print_exc(file=sys.stdout)
     finally:
         server.process.kill()
         server.process.wait()
-    print(f"openssl: {len(CHECKS) - failed} checks passed, {failed} failed")
-    return 1 if failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -12,33 +12,13 @@ import base64
 import hashlib
 import os
 import sys
-import traceback
 from urllib.parse import urlsplit
 
+from checks import PATIENCE, Checks, Report, expect, short
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed
 
-KIT = "python"
-PATIENCE = 10
-CHECKS = []
-
-
-def check(title):
-    def add(function):
-        CHECKS.append((title, function))
-        return function
-
-    return add
-
-
-def expect(found, wanted, what):
-    if found != wanted:
-        raise AssertionError(f"{what}: expected {short(wanted)}, found {short(found)}")
-
-
-def short(value):
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}… ({len(text)} characters)"
+check = Checks()
 
 
 def connect(url, **options):
@@ -343,25 +323,12 @@ async def plain_get(url, _):
     await refusal(url, data, {426, 404}, closes=True)
 
 
-def report(title, why):
-    print(f"FAILED {KIT}: {title}")
-    print("\n".join("       " + line for line in why.splitlines()), flush=True)
-
-
 async def main(url, limited):
-    failed = 0
-    for title, function in CHECKS:
-        try:
+    report = Report("python", late=asyncio.TimeoutError)
+    for title, function in check:
+        with report.check(title):
             await asyncio.wait_for(function(url, limited), PATIENCE)
-            print(f"ok     {KIT}: {title}", flush=True)
-        except (AssertionError, TimeoutError, asyncio.TimeoutError) as error:
-            failed += 1
-            report(title, str(error) or f"no result after {PATIENCE} s")
-        except Exception as error:
-            failed += 1
-            report(title, "".join(traceback.format_exception(error, limit=-1, chain=False)))
-    print(f"{KIT}: {len(CHECKS) - failed} checks passed, {failed} failed")
-    return 1 if failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -12,35 +12,21 @@ from __future__ import print_function
 import itertools
 import json
 import sys
-import traceback
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol, connectWS
 from autobahn.wamp1.protocol import WampClientFactory, WampCraClientProtocol
+from checks import PATIENCE, Checks, Report, expect
 from twisted.internet import defer, reactor
 from twisted.internet.defer import Deferred, inlineCallbacks, returnValue
 
-KIT = "autobahn"
-PATIENCE = 15
 CALC = "http://example.com/calc#"
 CHAT = "http://example.com/chat"
 EVENT = "http://example.com/event#"
 ERROR = "http://api.wamp.ws/error#"
 PROCEDURE = "http://api.wamp.ws/procedure#"
-CHECKS = []
 OPEN = []
 
-
-def check(title):
-    def add(function):
-        CHECKS.append((title, inlineCallbacks(function)))
-        return function
-
-    return add
-
-
-def expect(found, wanted, what):
-    if found != wanted:
-        raise AssertionError("%s: expected %.300r, found %.300r" % (what, wanted, found))
+check = Checks()
 
 
 # --- clients -----------------------------------------------------------------
@@ -450,29 +436,20 @@ def _():
 
 @inlineCallbacks
 def main():
-    failed = 0
-    for title, function in CHECKS:
-        running = function()
-        late = reactor.callLater(PATIENCE, running.cancel)
-        try:
-            yield running
-            print("ok     %s: %s" % (KIT, title))
-        except (AssertionError, defer.CancelledError) as error:
-            failed += 1
-            print("FAILED %s: %s" % (KIT, title))
-            print("       " + (str(error) or "no result after %d s" % PATIENCE))
-        except Exception:
-            failed += 1
-            print("FAILED %s: %s" % (KIT, title))
-            print("".join("       " + line for line in traceback.format_exc().splitlines(True)))
-        if late.active():
-            late.cancel()
+    report = Report("autobahn", late=defer.CancelledError)
+    for title, function in check:
+        with report.check(title):
+            running = inlineCallbacks(function)()
+            late = reactor.callLater(PATIENCE, running.cancel)
+            try:
+                yield running
+            finally:
+                if late.active():
+                    late.cancel()
         for peer in OPEN:
             peer.transport.abortConnection()
         del OPEN[:]
-        sys.stdout.flush()
-    print("%s: %d checks passed, %d failed" % (KIT, len(CHECKS) - failed, failed))
-    main.failed = failed
+    main.status = report.end()
     reactor.stop()
 
 
@@ -480,7 +457,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     URL, CRA_URL = sys.argv[1:]
-    main.failed = 1
+    main.status = 1
     reactor.callWhenRunning(main)
     reactor.run()
-    sys.exit(1 if main.failed else 0)
+    sys.exit(main.status)
