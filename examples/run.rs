@@ -19,6 +19,12 @@ use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("in time")
+}
+
 struct Running {
     child: Child,
     // Kept open, or the example could not print any more.
@@ -50,9 +56,21 @@ impl Running {
     }
 
     #[cfg(unix)]
-    fn terminate(&self) {
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Host and port.
+    fn addr(&self) -> &str {
+        self.url.trim_start_matches("ws://").split('/').next().unwrap()
+    }
+
+    /// A bare connection, whose reads do not wait for ever.
+    fn dial(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     fn next_line(&mut self) -> String {
@@ -81,8 +99,11 @@ impl Peer {
     }
 
     async fn hear(&mut self) -> String {
-        let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
-        message.unwrap().unwrap().into_text().unwrap().to_string()
+        self.next().await.into_text().unwrap().to_string()
+    }
+
+    async fn next(&mut self) -> Message {
+        soon(self.0.next()).await.unwrap().unwrap()
     }
 
     async fn close(mut self) {
@@ -170,8 +191,7 @@ impl ChatClient {
         request.headers_mut().insert("sec-websocket-protocol", "wamp".parse().unwrap());
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind((from.parse::<std::net::Ipv4Addr>().unwrap(), 0).into()).unwrap();
-        let addr = running.url.trim_start_matches("ws://").trim_end_matches("/chat").parse().unwrap();
-        let stream = MaybeTlsStream::Plain(socket.connect(addr).await.unwrap());
+        let stream = MaybeTlsStream::Plain(socket.connect(running.addr().parse().unwrap()).await.unwrap());
         let mut peer = match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Peer(stream),
             Err(tungstenite::Error::Http(answer)) => return Err(answer.status().as_u16()),
@@ -251,8 +271,8 @@ async fn ratchet_port_serves_the_clients_that_ratchet_has_served() {
     }
     assert_eq!(grace.call("ban", r#""room:1","Ada""#).await[1], "http://chat.example/error#refused");
     assert_eq!(ada.call("ban", r#""room:1","Grace""#).await, json!([3, 1]));
-    let end = tokio::time::timeout(Duration::from_secs(10), grace.peer.0.next()).await.expect("in time");
-    assert!(matches!(&end, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1008), "{end:?}");
+    let end = grace.peer.next().await;
+    assert!(matches!(&end, Message::Close(Some(frame)) if u16::from(frame.code) == 1008), "{end:?}");
     assert_eq!(ada.event(tea).await["left"], "Grace");
     assert_eq!(ChatClient::connect(&running, "127.0.0.2").await.err(), Some(403));
 
@@ -287,20 +307,14 @@ async fn axum_serves_pages_and_sockets() {
     let mut running = Running::start("axum", &["127.0.0.1:0"]);
     let mut ada = Peer::connect(&running).await;
     assert!(ada.hear().await.starts_with("welcome ada, from Some(127.0.0.1:"));
-    let addr = running.url.trim_start_matches("ws://").trim_end_matches("/chat/ada");
-    let mut page = TcpStream::connect(addr).unwrap();
-    page.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-    let mut all = String::new();
-    page.read_to_string(&mut all).unwrap();
-    assert!(all.ends_with("\r\n\r\na page by axum"), "{all}");
+    assert_eq!(ask(&running, "/", false, ""), (200, "a page by axum".to_owned()));
     let mut grace = Peer::connect(&running).await;
     grace.hear().await;
     grace.say("hello").await;
     assert_eq!(ada.hear().await, "hello");
     #[cfg(unix)]
     {
-        let pid = running.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        running.signal("-INT");
         ada.close().await;
         grace.close().await;
         // They may have said goodbye before it began to stop.
@@ -309,11 +323,9 @@ async fn axum_serves_pages_and_sockets() {
     }
 }
 
-/// Asks for an upgrade, or else for a page, and returns the status and the page, or the WebSocket's first message.
-fn ask(url: &str, path: &str, upgrade: bool, headers: &str) -> (u16, String) {
-    let addr = url.trim_start_matches("ws://").split('/').next().unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+/// Asks for an upgrade, or else for a page, and returns the status and what comes behind the head.
+fn request(running: &Running, path: &str, upgrade: bool, headers: &str) -> (u16, BufReader<TcpStream>) {
+    let mut stream = running.dial();
     let upgrade = match upgrade {
         true => {
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -327,7 +339,12 @@ fn ask(url: &str, path: &str, upgrade: bool, headers: &str) -> (u16, String) {
     while !head.ends_with("\r\n\r\n") {
         assert_ne!(answer.read_line(&mut head).unwrap(), 0, "{head}");
     }
-    let status = head[9..12].parse().unwrap();
+    (head[9..12].parse().unwrap(), answer)
+}
+
+/// The same, and returns the page, or the WebSocket's first message.
+fn ask(running: &Running, path: &str, upgrade: bool, headers: &str) -> (u16, String) {
+    let (status, mut answer) = request(running, path, upgrade, headers);
     let mut text = Vec::new();
     if status == 101 {
         // A frame: its kind, its length, its text.
@@ -342,20 +359,20 @@ fn ask(url: &str, path: &str, upgrade: bool, headers: &str) -> (u16, String) {
 
 #[test]
 fn axum_gates_ask_about_all_routes_and_about_origins_of_sockets_only() {
-    let Running { url, .. } = &Running::start("axum_gates", &["127.0.0.1:0"]);
+    let gates = &Running::start("axum_gates", &["127.0.0.1:0"]);
     let by_proxy = |client: &str| format!("X-Forwarded-For: 203.0.113.9, {client}\r\n");
     let origin = |origin: &str| format!("Origin: {origin}\r\n");
 
-    assert_eq!(ask(url, "/", false, ""), (200, "you are 127.0.0.1".to_owned()));
-    assert_eq!(ask(url, "/", false, &by_proxy("192.0.2.7")), (200, "you are 192.0.2.7".to_owned()));
-    assert_eq!(ask(url, "/", false, &by_proxy("203.0.113.5")).0, 403);
-    assert_eq!(ask(url, "/", false, &origin("https://evil.example")).0, 200);
-    assert_eq!(ask(url, "/echo", false, "").0, 426);
+    assert_eq!(ask(gates, "/", false, ""), (200, "you are 127.0.0.1".to_owned()));
+    assert_eq!(ask(gates, "/", false, &by_proxy("192.0.2.7")), (200, "you are 192.0.2.7".to_owned()));
+    assert_eq!(ask(gates, "/", false, &by_proxy("203.0.113.5")).0, 403);
+    assert_eq!(ask(gates, "/", false, &origin("https://evil.example")).0, 200);
+    assert_eq!(ask(gates, "/echo", false, "").0, 426);
 
-    let welcome = ask(url, "/echo", true, &(by_proxy("192.0.2.7") + &origin("https://example.com")));
+    let welcome = ask(gates, "/echo", true, &(by_proxy("192.0.2.7") + &origin("https://example.com")));
     assert_eq!(welcome, (101, "you are 192.0.2.7".to_owned()));
-    assert_eq!(ask(url, "/echo", true, &by_proxy("203.0.113.5")).0, 403);
-    let (status, answer) = ask(url, "/echo", true, &origin("https://evil.example"));
+    assert_eq!(ask(gates, "/echo", true, &by_proxy("203.0.113.5")).0, 403);
+    let (status, answer) = ask(gates, "/echo", true, &origin("https://evil.example"));
     assert_eq!((status, &*answer), (403, "403 Forbidden: this origin may not connect\n"));
 }
 
@@ -363,25 +380,24 @@ fn axum_gates_ask_about_all_routes_and_about_origins_of_sockets_only() {
 async fn behind_proxy_believes_headers_or_the_proxy_protocol() {
     let header = Running::start("behind_proxy", &["127.0.0.1:0", "--block", "203.0.113.0/24"]);
     let says = |answer: (u16, String), text: &str| assert_eq!(answer, (101, text.to_owned()));
-    says(ask(&header.url, "/", true, ""), "you are 127.0.0.1");
+    says(ask(&header, "/", true, ""), "you are 127.0.0.1");
     let forwarded = "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nForwarded: for=6.6.6.6\r\n";
-    says(ask(&header.url, "/", true, forwarded), "you are 192.0.2.7, by way of 127.0.0.1");
-    assert_eq!(ask(&header.url, "/", true, "X-Forwarded-For: 203.0.113.9\r\n").0, 403);
+    says(ask(&header, "/", true, forwarded), "you are 192.0.2.7, by way of 127.0.0.1");
+    assert_eq!(ask(&header, "/", true, "X-Forwarded-For: 203.0.113.9\r\n").0, 403);
 
     let by_rfc = Running::start("behind_proxy", &["127.0.0.1:0", "--forwarded"]);
     let forwarded = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=\"[2001:db8::7]\"\r\n";
-    says(ask(&by_rfc.url, "/", true, forwarded), "you are 2001:db8::7, by way of 127.0.0.1");
+    says(ask(&by_rfc, "/", true, forwarded), "you are 2001:db8::7, by way of 127.0.0.1");
 
     let elsewhere = Running::start("behind_proxy", &["127.0.0.1:0", "--trusted-proxy", "10.0.0.0/8"]);
-    says(ask(&elsewhere.url, "/", true, "X-Forwarded-For: 6.6.6.6\r\n"), "you are 127.0.0.1");
+    says(ask(&elsewhere, "/", true, "X-Forwarded-For: 6.6.6.6\r\n"), "you are 127.0.0.1");
 
     let by_protocol = Running::start("behind_proxy", &["127.0.0.1:0", "--proxy-protocol"]);
-    let addr = by_protocol.url.trim_start_matches("ws://").trim_end_matches('/');
-    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(by_protocol.addr()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 80\r\n").await.unwrap();
-    let (mut peer, _) = tokio_tungstenite::client_async(&by_protocol.url, stream).await.unwrap();
-    let mut hear = async || tokio::time::timeout(Duration::from_secs(10), peer.next()).await.unwrap().unwrap().unwrap();
-    assert_eq!(hear().await, Message::text("you are 192.0.2.7, by way of 127.0.0.1"));
+    let stream = MaybeTlsStream::Plain(stream);
+    let mut peer = Peer(tokio_tungstenite::client_async(&by_protocol.url, stream).await.unwrap().0);
+    assert_eq!(peer.hear().await, "you are 192.0.2.7, by way of 127.0.0.1");
 }
 
 #[tokio::test]
@@ -391,7 +407,7 @@ async fn graceful_shutdown_restarts_on_request() {
     peer.say("restart").await;
     assert_eq!(peer.hear().await, "back in a moment");
     assert_eq!(peer.hear().await, "this server restarts");
-    let Some(Ok(Message::Close(Some(frame)))) = peer.0.next().await else { panic!("no goodbye") };
+    let Message::Close(Some(frame)) = peer.next().await else { panic!("no goodbye") };
     assert_eq!(u16::from(frame.code), 1012);
     peer.close().await;
     assert_eq!(running.next_line(), "stopped: 1 closed, 0 cut");
@@ -437,7 +453,7 @@ async fn a_restart_with_a_socket_from_outside_refuses_nobody() {
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         // The gap that a process manager leaves: the old one is gone before the new one comes.
-        running.terminate();
+        running.signal("-TERM");
         let stopped = running.next_line();
         assert!(stopped.ends_with(" 0 cut"), "{stopped}");
         assert!(running.child.wait().unwrap().success());
@@ -447,12 +463,12 @@ async fn a_restart_with_a_socket_from_outside_refuses_nobody() {
     // The next one before the old one goes.
     let next = start_with_socket("graceful_shutdown", &listener);
     let mut old = std::mem::replace(&mut running, next);
-    old.terminate();
+    old.signal("-TERM");
     assert!(old.child.wait().unwrap().success());
     tokio::time::sleep(Duration::from_millis(100)).await;
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     for client in clients {
-        let served = tokio::time::timeout(Duration::from_secs(20), client).await.expect("in time").unwrap();
+        let served = soon(client).await.unwrap();
         assert!(served > 5, "{served}");
     }
 }
@@ -467,38 +483,26 @@ async fn conformance_drains_on_sigterm_and_keeps_its_times() {
         let mut peer = Peer::connect(&running).await;
         peer.say("hello").await;
         assert_eq!(peer.hear().await, "hello");
-        let ping = tokio::time::timeout(Duration::from_secs(10), peer.0.next()).await.expect("in time");
-        assert!(matches!(ping, Some(Ok(Message::Ping(_)))), "{ping:?}");
+        let ping = peer.next().await;
+        assert!(matches!(ping, Message::Ping(_)), "{ping:?}");
         for (origin, status) in [("https://example.com", 101), ("https://example.org", 403)] {
-            let mut raw = TcpStream::connect(running.url.trim_start_matches("ws://").trim_end_matches('/')).unwrap();
-            let head = format!(
-                "GET / HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            );
-            raw.write_all(head.as_bytes()).unwrap();
-            let mut line = String::new();
-            BufReader::new(raw).read_line(&mut line).unwrap();
-            assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{line}");
+            assert_eq!(request(&running, "/", true, &format!("Origin: {origin}\r\n")).0, status, "{origin}");
         }
         if host == "own" {
-            let mut silent = TcpStream::connect(running.url.trim_start_matches("ws://").trim_end_matches('/')).unwrap();
-            silent.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let mut answer = String::new();
-            silent.read_to_string(&mut answer).unwrap();
+            running.dial().read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         }
         // One that never answers the goodbye is waited for as long as the closing handshake may take.
         let _silent = Peer::connect(&running).await;
         let began = std::time::Instant::now();
-        running.terminate();
-        let end = tokio::time::timeout(Duration::from_secs(10), async {
-            loop {
-                if let Message::Close(frame) = peer.0.next().await.unwrap().unwrap() {
-                    break frame.map(|frame| u16::from(frame.code));
-                }
+        running.signal("-TERM");
+        let end = loop {
+            if let Message::Close(frame) = peer.next().await {
+                break frame.map(|frame| u16::from(frame.code));
             }
-        });
-        assert_eq!(end.await.expect("in time"), Some(1001), "{host}");
+        };
+        assert_eq!(end, Some(1001), "{host}");
         peer.close().await;
         assert!(running.child.wait().unwrap().success(), "{host}");
         assert!(began.elapsed() < Duration::from_secs(4), "{host}: {:?}", began.elapsed());
@@ -508,8 +512,7 @@ async fn conformance_drains_on_sigterm_and_keeps_its_times() {
 #[test]
 fn lines_welcomes_and_says_goodbye() {
     let running = Running::start("lines", &["127.0.0.1:0"]);
-    let mut peer = TcpStream::connect(&running.url).unwrap();
-    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut peer = running.dial();
     peer.write_all(b"quit\r\n").unwrap();
     let mut all = String::new();
     peer.read_to_string(&mut all).unwrap();
@@ -528,7 +531,7 @@ async fn layer_brings_strokes_to_the_others_and_closes_on_nonsense() {
     grace.say(&stroke.replace("red", "blue")).await;
     assert_eq!(ada.hear().await, stroke.replace("red", "blue"));
     grace.say("nonsense").await;
-    let end = tokio::time::timeout(Duration::from_secs(10), grace.0.next()).await.expect("in time").unwrap().unwrap();
+    let end = grace.next().await;
     assert!(matches!(end, Message::Close(Some(frame)) if u16::from(frame.code) == 1007));
 }
 
@@ -549,8 +552,7 @@ async fn greet_over_tls(port: u16, certificate: &str) {
     let url = format!("wss://localhost:{port}/");
     let (mut peer, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
     peer.send(Message::text("hello")).await.unwrap();
-    let message = tokio::time::timeout(Duration::from_secs(10), peer.next()).await.expect("in time");
-    assert_eq!(message.unwrap().unwrap(), Message::text("hello"));
+    assert_eq!(soon(peer.next()).await.unwrap().unwrap(), Message::text("hello"));
     peer.close(None).await.unwrap();
 }
 
@@ -587,7 +589,7 @@ async fn tls_reads_its_files_again_at_a_signal() {
     greet_over_tls(port_of(&running), &first).await;
     assert!(running.next_line().ends_with("speaks TLSv1_3"));
     let second = renew();
-    assert!(Command::new("kill").args(["-HUP", &running.child.id().to_string()]).status().unwrap().success());
+    running.signal("-HUP");
     assert_eq!(running.next_line(), "new certificate");
     greet_over_tls(port_of(&running), &second).await;
     std::fs::remove_dir_all(&folder).unwrap();
@@ -596,8 +598,7 @@ async fn tls_reads_its_files_again_at_a_signal() {
 #[test]
 fn custom_wire_answers_messages_pings_and_the_goodbye() {
     let running = Running::start("custom_wire", &["127.0.0.1:0"]);
-    let mut peer = TcpStream::connect(&running.url).unwrap();
-    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut peer = running.dial();
     peer.write_all(b"M\0\0\0\x05helloP\0\0\0\x01?B\0\0\0\x01\0").unwrap();
     let mut all = Vec::new();
     peer.read_to_end(&mut all).unwrap();

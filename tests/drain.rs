@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::{ConnectionId, Observer};
 
 const LATE: Duration = Duration::from_secs(60);
 

@@ -14,7 +14,6 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite;
 use wsrv_app::prelude::*;
-use wsrv_core::ConnectionId;
 
 const MS: Duration = Duration::from_millis(1);
 /// Times are kept to the second, and machines are busy.

@@ -11,7 +11,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wsrv_app::prelude::*;
-use wsrv_core::Observer;
 
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
