@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::ConnectionId;
 
 pub(crate) const ROOMS: [&str; 3] = ["lobby", "engine-room", "garden"];
 const MAX_NAME: usize = 32;

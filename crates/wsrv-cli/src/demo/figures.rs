@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Interval;
 use wsrv_app::prelude::*;
-use wsrv_app::wsrv_core::{ConnectionId, Connections, Direction, Observer};
+use wsrv_app::wsrv_core::{Connections, Direction};
 
 pub(crate) struct Figures {
     connections: Connections,

@@ -19,12 +19,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const MAX_BODY: usize = 4096;
 
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
     ("/connection.js", "text/javascript; charset=utf-8", include_str!("page/connection.js")),
     ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
     ("/frames.js", "text/javascript; charset=utf-8", include_str!("page/frames.js")),
+    ("/status.js", "text/javascript; charset=utf-8", include_str!("page/status.js")),
     ("/wamp.js", "text/javascript; charset=utf-8", include_str!("page/wamp.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),

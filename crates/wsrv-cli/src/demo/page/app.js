@@ -1,9 +1,10 @@
 // The demo page of wsrv: two chat connections, what they send and receive, and the server's own figures. Behind a tab of
 // its own, a console that speaks WAMP.
 
-import { Connection, setLight, statusOf } from "./connection.js";
-import { $, el, parse, say } from "./dom.js";
+import { Connection } from "./connection.js";
+import { $, el, parse } from "./dom.js";
 import { FrameList, MAX_ROWS, contentOf, frameRow } from "./frames.js";
+import { bindButtons, setLight, showRetry, showState } from "./status.js";
 import { openConsole } from "./wamp.js";
 
 const MAX_MEMBERS = 8;
@@ -64,8 +65,6 @@ function openPane(side, defaultName) {
   const name = $('[name="name"]', pane);
   const room = $('[name="room"]', pane);
   const text = $('[name="text"]', pane);
-  const status = $('[data-role="status"]', pane);
-  const retry = $('[data-role="retry"]', pane);
   const messages = $(".messages", pane);
   name.value = defaultName;
   let current = { name: defaultName, room: room.value };
@@ -112,10 +111,7 @@ function openPane(side, defaultName) {
     () => `/chat/${encodeURIComponent(current.room)}?name=${encodeURIComponent(current.name)}`,
     {
       state(state, close) {
-        pane.dataset.state = state;
-        setLight(side, state);
-        say(status, statusOf(state, close));
-        $('[data-action="drop"]', pane).disabled = state !== "open";
+        showState(pane, side, state, close);
         $('[type="submit"]', pane).disabled = state !== "open";
         if (state !== "open") showMembers([]);
         if (state === "closed" && ownId !== null) {
@@ -123,9 +119,7 @@ function openPane(side, defaultName) {
           notice("Disconnected. What others say now is missed here.");
         }
       },
-      retry(seconds) {
-        retry.textContent = seconds ? `next try in ${seconds} s` : "";
-      },
+      retry: (seconds) => showRetry(pane, seconds),
       message(data) {
         const message = parse(data);
         if (Object.hasOwn(receive, message.type)) receive[message.type](message);
@@ -147,8 +141,7 @@ function openPane(side, defaultName) {
   name.addEventListener("change", move);
   room.addEventListener("change", move);
   text.placeholder = `Say something in ${current.room}`;
-  $('[data-action="drop"]', pane).addEventListener("click", () => connection.drop());
-  $('[data-action="reconnect"]', pane).addEventListener("click", () => connection.connect());
+  bindButtons(pane, connection);
   $(".say", pane).addEventListener("submit", (event) => {
     event.preventDefault();
     const words = text.value.trim();

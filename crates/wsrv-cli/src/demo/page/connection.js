@@ -1,6 +1,4 @@
-// A connection that comes back, and the light in the header that tells of all of them.
-
-import { $, say } from "./dom.js";
+// A connection that comes back. What of it is shown, and where, is told by others.
 
 const MAX_RETRY_SECONDS = 10;
 
@@ -30,13 +28,6 @@ export const CLOSE_WITHOUT_FRAME = [1005, 1006];
 export const meaningOf = ({ code, reason }) => CLOSE_MEANING[code] || reason;
 
 const socketUrl = (path) => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
-
-// What a pane shows of its connection.
-export function statusOf(state, close) {
-  if (!close) return state === "open" ? "connected" : "connecting";
-  const meaning = meaningOf(close);
-  return `closed ${close.code}${meaning ? ` — ${meaning}` : ""}`;
-}
 
 // Owns at most one live socket, which speaks `protocol` if one is named. `on` holds the listeners: state(state, close),
 // retry(seconds), message(data), and optionally frame(direction, kind, data), which sees everything, also from sockets
@@ -119,17 +110,4 @@ export class Connection {
     this.on.retry(seconds);
     this.#timer = setTimeout(() => this.#wait(seconds - 1), 1000 - Math.random() * 200);
   }
-}
-
-// ---- The light in the header -----------------------------------------------------------------------------
-
-const lights = new Map();
-
-export function setLight(key, state) {
-  lights.set(key, state);
-  const open = [...lights.values()].filter((each) => each === "open").length;
-  const light = $("#light");
-  light.dataset.state = open === lights.size ? "open" : open > 0 ? "connecting" : state;
-  const text = open > 0 ? `${open} of ${lights.size} connections open` : state === "closed" ? "server not reachable" : light.textContent;
-  say(light, text);
 }

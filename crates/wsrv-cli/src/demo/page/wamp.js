@@ -1,9 +1,10 @@
 // The WAMP console: one session of WAMP version 1, and every message of it. A message is a JSON array in one text; its
 // first element says which of these it is.
 
-import { Connection, setLight, statusOf } from "./connection.js";
+import { Connection } from "./connection.js";
 import { $, el, parse, say } from "./dom.js";
 import { FrameList, contentOf, frameRow } from "./frames.js";
+import { bindButtons, showRetry, showState } from "./status.js";
 
 const TYPES = ["WELCOME", "PREFIX", "CALL", "CALLRESULT", "CALLERROR", "SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", "EVENT"];
 const [, PREFIX, CALL, , , SUBSCRIBE, UNSUBSCRIBE, PUBLISH] = TYPES.keys();
@@ -12,6 +13,7 @@ const [, PREFIX, CALL, , , SUBSCRIBE, UNSUBSCRIBE, PUBLISH] = TYPES.keys();
 const DEMO = "http://demo.example/";
 
 const box = $("#panel-wamp");
+const pane = $(".session", box);
 const role = (name) => $(`[data-role="${name}"]`, box);
 const form = (name) => $(`form[data-form="${name}"]`, box);
 
@@ -33,15 +35,10 @@ const connection = new Connection(
   () => "/wamp",
   {
     state(state, close) {
-      $(".session", box).dataset.state = state;
-      setLight("wamp", state);
-      say(role("status"), statusOf(state, close));
-      $('[data-action="drop"]', box).disabled = state !== "open";
+      showState(pane, "wamp", state, close);
       if (state !== "open") endSession();
     },
-    retry(seconds) {
-      role("retry").textContent = seconds ? `next try in ${seconds} s` : "";
-    },
+    retry: (seconds) => showRetry(pane, seconds),
     message(data) {
       const message = parse(data);
       receive[TYPES[message[0]]]?.(message);
@@ -220,8 +217,7 @@ for (const button of box.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => examples[button.dataset.example]());
 }
 
-$('[data-action="drop"]', box).addEventListener("click", () => connection.drop());
-$('[data-action="reconnect"]', box).addEventListener("click", () => connection.connect());
+bindButtons(pane, connection);
 
 let isOpen = false;
 
