@@ -24,11 +24,11 @@ async fn a_server_without_descriptors_serves_on_and_recovers() {
         greedy.push(stream);
         assert!(greedy.len() < 60);
     }
-    // A socket waits to be accepted all the time: without pauses the server would be at it as long as it has a core.
+    // A socket waits to be accepted all the time. Each try costs time, so few can fit into this.
     let spent = server.cpu_time().await;
     sleep(Duration::from_millis(300)).await;
     let spent = server.cpu_time().await - spent;
-    assert!(spent < Duration::from_millis(100), "{spent:?}");
+    assert!(spent < Duration::from_millis(10), "{spent:?}");
     assert!(TcpStream::connect(server.addr).await.is_err(), "there is no descriptor left");
     before.say("still here").await;
     assert_eq!(before.text().await, "still here");
