@@ -104,8 +104,9 @@ async fn abuse(peers: Arc<Peers>, number: usize, kind: &str, mut dice: Dice) {
                 peer.0.write_all(&frame(PING, b"still there?")).await.unwrap();
                 loop {
                     let (first, payload) = peer.frame().await.expect("a pong");
-                    assert_eq!(first, PONG);
-                    if payload == b"still there?" {
+                    // The server may ask the same.
+                    assert!([PING, PONG].contains(&first), "{first:#x}");
+                    if first == PONG && payload == b"still there?" {
                         break;
                     }
                 }
