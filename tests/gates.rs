@@ -8,10 +8,10 @@ use bytes::BytesMut;
 use common::{Peer, Refusals, serve, upgrade};
 use hosts::{ALL, Kind};
 use std::sync::Arc;
-use wsrv_app::Outcome;
 use wsrv_app::prelude::*;
 use wsrv_app::wsrv_http::{Network, ProxyAddr, Said, Stage};
 use wsrv_app::wsrv_rfc6455::handshake::{HeadLimits, HeadReader};
+use wsrv_app::{Outcome, RequestRate};
 
 /// Says where the peer is, and through which proxy it came, and echoes.
 async fn whence(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
@@ -110,36 +110,31 @@ async fn behind_a_trusted_proxy_the_client_counts() {
 }
 
 #[tokio::test]
-async fn the_proxy_protocol_tells_the_client_and_is_demanded_of_proxies_only() {
-    let proxies = TrustedNetworks::new();
-    proxies.trust(network("127.0.0.1"));
-    let refusals = Arc::new(Refusals::default());
-    let server = serve(app().proxy_protocol(proxies).observe(refusals.clone())).await;
-    let mut peer = Peer::connect(server.addr).await;
-    let request = format!("PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n{}", upgrade("/", ""));
-    for piece in request.as_bytes().chunks(7) {
-        peer.send(piece).await;
+async fn requests_are_limited_for_each_client_of_a_proxy() {
+    for kind in ALL {
+        let proxies = TrustedProxies::new(TrustedNetworks::loopback());
+        let rate = RequestRate::new(Rate::per_second(1).with_burst(2));
+        let host = kind.serve(app().trusted_proxies(proxies).gate(rate.clone())).await;
+        let ask = async |client: u8| {
+            let forwarded = format!("X-Forwarded-For: 192.0.2.{client}\r\n");
+            let mut peer = Peer::connect(host.addr).await;
+            let request = match kind {
+                // Pages count too.
+                Kind::KeptAlive => format!("GET /page HTTP/1.1\r\nHost: localhost\r\n{forwarded}\r\n"),
+                _ => upgrade("/", &forwarded),
+            };
+            peer.send(request.as_bytes()).await;
+            peer.response().await
+        };
+        let admitted = if kind == Kind::KeptAlive { 200 } else { 101 };
+        for client in [7, 8] {
+            assert_eq!([ask(client).await.0, ask(client).await.0], [admitted; 2], "{kind:?}");
+            let (status, head, _) = ask(client).await;
+            assert_eq!((status, head.contains("\r\nretry-after: ")), (429, true), "{kind:?}: {head}");
+        }
+        rate.set(Rate::per_second(1).with_burst(10));
+        assert_eq!(ask(7).await.0, admitted, "{kind:?}");
     }
-    assert_eq!(peer.response().await.0, 101);
-    assert_eq!(peer.text().await, "192.0.2.7 127.0.0.1");
-
-    let mut health = Peer::connect(server.addr).await;
-    health.send(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await;
-    health.upgrade("/").await;
-    assert_eq!(health.text().await, "127.0.0.1 ");
-
-    let mut silent = Peer::connect(server.addr).await;
-    tokio::io::AsyncWriteExt::shutdown(&mut silent.0).await.unwrap();
-    assert_eq!(silent.rest().await, b"", "a health check without a byte, of whom nobody is told");
-
-    let mut plain = Peer::connect(server.addr).await;
-    plain.send(upgrade("/", "").as_bytes()).await;
-    assert_eq!(plain.rest_or_reset().await, b"", "a proxy that does not say whom it stands for");
-    assert_eq!(refusals.take(), [([127, 0, 0, 1].into(), 400, "proxy")]);
-
-    let mut direct = Peer::connect_from([127, 0, 0, 2], server.addr).await;
-    direct.upgrade("/").await;
-    assert_eq!(direct.text().await, "127.0.0.2 ");
 }
 
 #[tokio::test]

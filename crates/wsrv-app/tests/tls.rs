@@ -550,6 +550,29 @@ async fn the_deadline_of_the_whole_opening_counts_the_tls_handshake() {
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn behind_a_proxy_tls_begins_after_its_header_and_counts_for_the_client() {
+    const HEADER: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 443\r\n";
+    let authority = Authority::new("all");
+    let (lists, refusals) = (Addresses::new(), Arc::new(Refusals::default()));
+    let app = App::new().route("/", from_fn(tell)).proxy_protocol(TrustedNetworks::loopback());
+    let app = app.tls_timeout(Duration::from_secs(3)).addresses(lists.clone()).observe(refusals.clone());
+    let server = Running::start(app, &authority.tls(&["localhost"])).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    // The handshake's time is its own: the header was waited for before.
+    sleep(Duration::from_secs(2)).await;
+    stream.write_all(HEADER).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    let mut peer = upgrade(authority.client().over(stream, "localhost").await.unwrap()).await;
+    assert!(hear(&mut peer).await.to_text().unwrap().starts_with("TLSv1_3 "));
+
+    lists.block("192.0.2.7".parse::<Network>().unwrap());
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(HEADER).await.unwrap();
+    assert!(authority.client().over(stream, "localhost").await.is_err());
+    assert_eq!(*refusals.0.lock().unwrap(), [(403, "address")]);
+}
+
 #[tokio::test]
 async fn handshakes_that_fail_give_their_place_back() {
     let authority = Authority::new("all");
