@@ -5,8 +5,16 @@
 //! they cover is looked at.
 #![forbid(unsafe_code)]
 
+mod codec;
+mod data;
 mod error;
+mod json;
 mod limits;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+mod php;
 
+pub use codec::{Codec, Record};
+pub use data::{Entries, Key, Kind, Properties, Property, SessionData, Text, Value, ValueError, Visibility};
 pub use error::SessionError;
 pub use limits::Limits;
