@@ -74,7 +74,7 @@ pub use gates::{Explained, Gates, Said};
 pub use layer::{GateLayer, GateService};
 pub use network::{InvalidNetwork, Network};
 pub use opening::{Opening, RemoteAddr};
-pub use origin::{AllowedOrigins, InvalidOrigin};
+pub use origin::{AllowedOrigins, InvalidOrigin, OriginChecked};
 pub use proxies::{ForwardedHeaders, ProxyAddr, TrustedProxies};
 pub use proxy_header::{ProxyHeader, ProxyHeaderError};
 pub use rejection::Rejection;

@@ -149,13 +149,20 @@ impl AllowedOrigins {
 
 impl Gate for AllowedOrigins {
     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        self.check(opening)
+        self.check(opening)?;
+        opening.extensions_mut().insert(OriginChecked);
+        Ok(())
     }
 
     fn stage(&self) -> Stage {
         Stage::Origin
     }
 }
+
+/// Attached to an [`Opening`] by a gate that has looked at its origin, for gates that believe cookies. A gate of your own
+/// that does the same attaches it too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OriginChecked;
 
 fn refused(why: &'static str, note: String) -> Rejection {
     Rejection::forbidden(why).because("origin").note(note)

@@ -6,15 +6,29 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+pub mod cookie;
 mod data;
 mod error;
+mod front;
+mod id;
 mod json;
 mod limits;
 #[cfg(feature = "msgpack")]
 mod msgpack;
 mod php;
+mod session;
+mod sessions;
+mod store;
 
 pub use codec::{Codec, Record};
 pub use data::{Entries, Key, Kind, Properties, Property, SessionData, Text, Value, ValueError, Visibility};
 pub use error::SessionError;
+pub use id::{IdPolicy, SessionId};
 pub use limits::Limits;
+pub use session::{Session, State};
+pub use sessions::Sessions;
+pub use store::{BoxStore, MemoryStore, RawSession, Store, StoreError};
+#[cfg(feature = "files")]
+pub use store::{FileNames, FilesStore};
+#[cfg(feature = "redis")]
+pub use store::RedisStore;

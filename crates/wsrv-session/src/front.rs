@@ -1,0 +1,83 @@
+//! The way from a request to a session, for one front end.
+
+use crate::cookie::{Credentials, Extracted, Extractor};
+use crate::{BoxStore, Codec, Limits, Session, SessionError, SessionId, State, Store, StoreError};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
+
+/// How a front end names its sessions, where it keeps them, and what they are written in. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Front(Arc<Parts>);
+
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) extractor: Arc<dyn Extractor>,
+    /// `None`: the cookie has all.
+    pub(crate) store: Option<BoxStore>,
+    pub(crate) codec: Codec,
+    pub(crate) limits: Limits,
+    pub(crate) store_timeout: Duration,
+}
+
+impl Front {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Front(Arc::new(parts))
+    }
+
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Parts)) {
+        change(Arc::make_mut(&mut self.0));
+    }
+
+    /// The session of a request.
+    pub(crate) async fn find(&self, credentials: &Credentials<'_>) -> Result<Session, StoreError> {
+        match self.0.extractor.extract(credentials, SystemTime::now()) {
+            Ok(Extracted::Id(id)) => self.load(id).await,
+            Ok(Extracted::Inline(bytes)) => self.read(None, bytes, None),
+            Ok(Extracted::None) => Ok(Session::absent(self.clone(), None, State::NoCredentials)),
+            Err(error) => Ok(Session::absent(self.clone(), None, State::Refused(error))),
+        }
+    }
+
+    pub(crate) async fn load(&self, id: SessionId) -> Result<Session, StoreError> {
+        let Some(store) = &self.0.store else {
+            // The cookie of a front end that keeps all of it there is no place to look something up.
+            return Ok(Session::absent(self.clone(), Some(id), State::Gone));
+        };
+        match timeout(self.0.store_timeout, store.load(&id)).await.map_err(|_| StoreError::Timeout)?? {
+            Some(raw) => self.read(Some(id), raw.bytes, raw.expires),
+            None => Ok(Session::absent(self.clone(), Some(id), State::Gone)),
+        }
+    }
+
+    /// What the record itself says of its end counts beside what the store says.
+    fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
+        let record = self.0.codec.decode(bytes, &self.0.limits)?;
+        let expires = expires.into_iter().chain(record.expires_at).min();
+        if expires.is_some_and(|expires| expires < SystemTime::now()) {
+            return Ok(Session::absent(self.clone(), id, State::Gone));
+        }
+        if let (Some(id), Some(named)) = (&id, record.id)
+            && !names(id, named)
+        {
+            return Err(SessionError::CorruptData.into());
+        }
+        Ok(Session::present(self.clone(), id, record.data, expires))
+    }
+}
+
+/// Whether this is the id that a record of tower-sessions has in it: a number, which the cookie has in the other order.
+fn names(id: &SessionId, mut number: [u8; 16]) -> bool {
+    number.reverse();
+    URL_SAFE_NO_PAD.encode(number) == id.as_str()
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front").field("store", &self.0.store).field("codec", &self.0.codec).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,277 @@
+//! Sessions in files, as PHP, Laravel and express keep them.
+
+use super::{RawSession, Store, StoreError};
+use crate::{Limits, SessionError, SessionId};
+use rustix::fs::{FlockOperation, Mode, OFlags, fstat, flock, open};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Semaphore;
+
+/// What a session's file is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileNames {
+    /// `sess_` and the id, as PHP has it, in so many levels of directories that are called by the id's first characters
+    /// (`session.save_path = "N;/path"`).
+    Php {
+        /// 0 unless `session.save_path` begins with a number.
+        levels: u8,
+    },
+    /// The id, as Laravel has it.
+    Id,
+    /// The id and `.json`, as express's `session-file-store` has it.
+    Json,
+}
+
+/// Reads sessions from files in a directory.
+///
+/// A file is read under a shared lock, as the front ends take one themselves, which is given back at once. PHP keeps its
+/// lock for as long as a request takes: after [`lock_wait`](FilesStore::lock_wait) the file is read without one, twice,
+/// and believed if nothing has changed in between.
+///
+/// The process needs the right to read the files: it runs as the web server's user, or `session.save_path` says a mode
+/// that lets its group read. Links are not followed. Files are read by threads that may wait (`spawn_blocking`), 64 at
+/// once.
+#[derive(Clone, Debug)]
+pub struct FilesStore {
+    files: Files,
+    reading: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+struct Files {
+    dir: PathBuf,
+    names: FileNames,
+    lifetime: Duration,
+    lock_wait: Duration,
+    max_input: usize,
+}
+
+const AT_ONCE: usize = 64;
+/// How long before a lock is tried again.
+const AGAIN: Duration = Duration::from_millis(5);
+/// What file systems allow.
+const LONGEST_NAME: usize = 255;
+
+impl FilesStore {
+    /// Sessions in this directory that end when their file was not touched for so long: `session.gc_maxlifetime` of PHP
+    /// (1,440 s unless it is set), `lifetime` of Laravel (120 min), `ttl` of `session-file-store` (an hour).
+    pub fn new(dir: impl Into<PathBuf>, names: FileNames, lifetime: Duration) -> Self {
+        let (lock_wait, max_input) = (Duration::from_millis(500), Limits::default().max_input);
+        let files = Files { dir: dir.into(), names, lifetime, lock_wait, max_input };
+        FilesStore { files, reading: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// How long a lock is waited for. Default 500 ms.
+    pub fn lock_wait(mut self, time: Duration) -> Self {
+        self.files.lock_wait = time;
+        self
+    }
+
+    /// How large a file may be. Default 1 MiB.
+    pub fn max_input(mut self, bytes: usize) -> Self {
+        self.files.max_input = bytes;
+        self
+    }
+}
+
+impl Store for FilesStore {
+    async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
+        let Some(path) = self.files.path(id.as_str()) else { return Ok(None) };
+        let place = self.reading.clone().acquire_owned().await.map_err(StoreError::failed)?;
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // Also when nobody waits for it any more.
+            let _place = place;
+            files.read(&path)
+        });
+        read.await.map_err(StoreError::failed)?
+    }
+}
+
+impl Files {
+    /// `None` for what can be no file's name, whatever the policy of ids says.
+    fn path(&self, id: &str) -> Option<PathBuf> {
+        let is_name = !id.is_empty() && !id.starts_with('.') && !id.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0));
+        let (name, levels) = match self.names {
+            FileNames::Php { levels } => (format!("sess_{id}"), levels),
+            FileNames::Id => (id.to_owned(), 0),
+            FileNames::Json => (format!("{id}.json"), 0),
+        };
+        let dirs: Vec<char> = id.chars().take(levels.into()).collect();
+        let is_good = is_name
+            && name.len() <= LONGEST_NAME
+            && dirs.len() == usize::from(levels)
+            && dirs.iter().all(|dir| dir.is_ascii_alphanumeric() || matches!(dir, ',' | '-'));
+        is_good.then(|| {
+            let mut path = self.dir.clone();
+            path.extend(dirs.iter().map(char::to_string));
+            path.join(name)
+        })
+    }
+
+    fn read(&self, path: &std::path::Path) -> Result<Option<RawSession>, StoreError> {
+        // Not blocking: it may be a pipe that somebody has put there.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mut file: File = match open(path, flags, Mode::empty()) {
+            Ok(file) => file.into(),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+            Err(error) => return Err(StoreError::failed(error)),
+        };
+        if !file.metadata().map_err(StoreError::failed)?.is_file() {
+            return Err(StoreError::failed(io::Error::other("not a regular file")));
+        }
+        let Some(expires) = self.expires(&file)? else { return Ok(None) };
+        if self.lock(&file)? {
+            let bytes = self.all(&mut file)?;
+            // Closing it would give the lock back as well, a little later.
+            let _ = flock(&file, FlockOperation::Unlock);
+            return Ok(Some(RawSession::new(bytes, Some(expires))));
+        }
+        let before = state(&file)?;
+        let bytes = self.all(&mut file)?;
+        io::Seek::rewind(&mut file).map_err(StoreError::failed)?;
+        if self.all(&mut file)? != bytes || state(&file)? != before {
+            return Err(StoreError::Busy);
+        }
+        Ok(Some(RawSession::new(bytes, Some(expires))))
+    }
+
+    /// `None`: it has expired.
+    fn expires(&self, file: &File) -> Result<Option<SystemTime>, StoreError> {
+        let modified = file.metadata().and_then(|data| data.modified()).map_err(StoreError::failed)?;
+        // One that is too far off for the clock is never over.
+        let expires = modified.checked_add(self.lifetime).unwrap_or(SystemTime::now() + Duration::from_secs(1 << 32));
+        Ok((expires >= SystemTime::now()).then_some(expires))
+    }
+
+    /// Whether it was got.
+    fn lock(&self, file: &File) -> Result<bool, StoreError> {
+        let began = Instant::now();
+        loop {
+            match flock(file, FlockOperation::NonBlockingLockShared) {
+                Ok(()) => return Ok(true),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if began.elapsed() < self.lock_wait => sleep(AGAIN),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(false),
+                Err(error) => return Err(StoreError::failed(error)),
+            }
+        }
+    }
+
+    fn all(&self, file: &mut File) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let most = self.max_input as u64 + 1;
+        file.take(most).read_to_end(&mut bytes).map_err(StoreError::failed)?;
+        if bytes.len() > self.max_input { Err(SessionError::Limit.into()) } else { Ok(bytes) }
+    }
+}
+
+/// What changes with a file's content.
+fn state(file: &File) -> Result<(i64, i64, i64), StoreError> {
+    let stat = fstat(file).map_err(StoreError::failed)?;
+    Ok((stat.st_size, stat.st_mtime, stat.st_mtime_nsec as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IdPolicy;
+
+    fn store(names: FileNames) -> (tempfile::TempDir, FilesStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FilesStore::new(dir.path(), names, Duration::from_secs(60)).lock_wait(Duration::from_millis(50));
+        (dir, store)
+    }
+
+    fn id(text: &str) -> SessionId {
+        IdPolicy::express().check(text.as_bytes()).unwrap()
+    }
+
+    async fn load(store: &FilesStore, text: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(store.load(&id(text)).await?.map(|raw| raw.bytes.to_vec()))
+    }
+
+    #[tokio::test]
+    async fn files_are_found_by_each_front_ends_names() {
+        for (names, path) in [
+            (FileNames::Php { levels: 0 }, "sess_abc"),
+            (FileNames::Php { levels: 2 }, "a/b/sess_abc"),
+            (FileNames::Id, "abc"),
+            (FileNames::Json, "abc.json"),
+        ] {
+            let (dir, store) = store(names);
+            assert_eq!(load(&store, "abc").await.unwrap(), None);
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "x").unwrap();
+            assert_eq!(load(&store, "abc").await.unwrap().unwrap(), b"x");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_looked_for_nowhere_whatever_ids_may_be() {
+        let (_dir, store) = store(FileNames::Id);
+        for id in ["", ".", "..", "../outside", "/etc/passwd", "a\\b", "a\0b", ".hidden", &"a".repeat(256)] {
+            assert_eq!(store.files.path(id), None, "{id:?}");
+        }
+        let php = Files { names: FileNames::Php { levels: 2 }, ..store.files };
+        for id in ["a", "a.b", "é1"] {
+            assert_eq!(php.path(id), None, "{id:?}");
+        }
+        assert_eq!(php.path("a-").unwrap(), php.dir.join("a/-/sess_a-"));
+        assert_eq!(php.path(&"a".repeat(251)), None, "longer than a name may be");
+    }
+
+    #[tokio::test]
+    async fn links_pipes_and_directories_are_not_read() {
+        let (dir, store) = store(FileNames::Id);
+        std::fs::write(dir.path().join("real"), "x").unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+        std::fs::create_dir(dir.path().join("dir")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+        for id in ["link", "dir", "pipe"] {
+            assert!(matches!(load(&store, id).await, Err(StoreError::Failed(_))), "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn old_files_are_no_sessions_and_large_ones_are_too_large() {
+        let (dir, store) = store(FileNames::Id);
+        let old = File::create(dir.path().join("old")).unwrap();
+        old.set_modified(SystemTime::now() - Duration::from_secs(61)).unwrap();
+        assert_eq!(load(&store, "old").await.unwrap(), None);
+        old.set_modified(SystemTime::now() - Duration::from_secs(50)).unwrap();
+        let expires = store.load(&id("old")).await.unwrap().unwrap().expires.unwrap();
+        assert!(expires.duration_since(SystemTime::now()).unwrap() <= Duration::from_secs(10));
+        std::fs::write(dir.path().join("large"), [b'x'; 11]).unwrap();
+        let store = store.max_input(10);
+        assert!(matches!(load(&store, "large").await, Err(StoreError::Data(SessionError::Limit))));
+        std::fs::write(dir.path().join("large"), [b'x'; 10]).unwrap();
+        assert_eq!(load(&store, "large").await.unwrap().unwrap().len(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_locked_file_is_waited_for_and_then_read_if_it_rests() {
+        let (dir, store) = store(FileNames::Id);
+        let path = dir.path().join("s");
+        std::fs::write(&path, "before").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        let began = Instant::now();
+        assert_eq!(load(&store, "s").await.unwrap().unwrap(), b"before");
+        assert!(began.elapsed() >= Duration::from_millis(50), "it has waited for the lock");
+        let (loaded, ()) = tokio::join!(load(&store, "s"), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            std::fs::write(&path, "after").unwrap();
+            flock(&file, FlockOperation::Unlock).unwrap();
+        });
+        assert_eq!(loaded.unwrap().unwrap(), b"after", "given back in time");
+        // Nothing is left locked.
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    }
+}
