@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+#[cfg(feature = "connection")]
+mod connection;
 pub mod cookie;
 mod data;
 mod error;
@@ -21,14 +23,16 @@ mod sessions;
 mod store;
 
 pub use codec::{Codec, Record};
+#[cfg(feature = "connection")]
+pub use connection::{Around, AroundState, Keep, SessionOf, SessionWatch, UnderWatch, Users, WithUser, WithWatch};
 pub use data::{Entries, Key, Kind, Properties, Property, SessionData, Text, Value, ValueError, Visibility};
 pub use error::SessionError;
 pub use id::{IdPolicy, SessionId};
 pub use limits::Limits;
 pub use session::{Session, State};
 pub use sessions::Sessions;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
 pub use store::{BoxStore, MemoryStore, RawSession, Store, StoreError};
 #[cfg(feature = "files")]
 pub use store::{FileNames, FilesStore};
-#[cfg(feature = "redis")]
-pub use store::RedisStore;

@@ -38,12 +38,7 @@ pub enum State {
 }
 
 impl Session {
-    pub(crate) fn present(
-        front: Front,
-        id: Option<SessionId>,
-        data: SessionData,
-        expires: Option<SystemTime>,
-    ) -> Self {
+    pub(crate) fn present(front: Front, id: Option<SessionId>, data: SessionData, expires: Option<SystemTime>) -> Self {
         Session(Arc::new(Inner { front, id, state: State::Present, data, expires }))
     }
 

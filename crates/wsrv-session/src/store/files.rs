@@ -2,7 +2,7 @@
 
 use super::{RawSession, Store, StoreError};
 use crate::{Limits, SessionError, SessionId};
-use rustix::fs::{FlockOperation, Mode, OFlags, fstat, flock, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
@@ -97,7 +97,8 @@ impl Store for FilesStore {
 impl Files {
     /// `None` for what can be no file's name, whatever the policy of ids says.
     fn path(&self, id: &str) -> Option<PathBuf> {
-        let is_name = !id.is_empty() && !id.starts_with('.') && !id.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0));
+        let is_name =
+            !id.is_empty() && !id.starts_with('.') && !id.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0));
         let (name, levels) = match self.names {
             FileNames::Php { levels } => (format!("sess_{id}"), levels),
             FileNames::Id => (id.to_owned(), 0),

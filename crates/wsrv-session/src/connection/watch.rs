@@ -1,0 +1,213 @@
+//! Log-outs that are seen while the visitor is connected.
+
+use super::SessionOf;
+use super::around::{Around, Keep};
+use crate::{Session, SessionId};
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+use wsrv_core::{Connection, Group, Membership};
+use wsrv_rfc6455::connection::WebSocketConnection;
+use wsrv_rfc6455::{CloseCode, Text};
+
+/// Reads the sessions of connected visitors again, and closes the connections of those who have logged out, or whose
+/// session has expired. Clones are the same watch.
+///
+/// Each session is read once in an interval, however many connections it has, and at a time of its own, so that a store is
+/// asked evenly. As long as a store cannot tell, nobody is closed.
+///
+/// Only sessions that are kept in a store can be watched. One that its cookie contains cannot be called back by anybody.
+#[derive(Clone)]
+pub struct SessionWatch(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    watched: Mutex<HashMap<SessionId, Watched>>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    interval: Duration,
+    code: CloseCode,
+    reason: Text,
+    keep: Arc<dyn Fn(&Session, &Session) -> bool + Send + Sync>,
+}
+
+struct Watched {
+    connections: Group<WebSocketConnection>,
+    watching: AbortHandle,
+}
+
+impl SessionWatch {
+    /// Looks this often, give or take a tenth. The connections of a session that is gone are closed with 4401 and the
+    /// reason "logged out".
+    pub fn every(interval: Duration) -> Self {
+        let (code, reason) = (CloseCode::from(4401), Text::from("logged out"));
+        Self::with(Settings { interval, code, reason, keep: Arc::new(|_, _| true) })
+    }
+
+    fn with(settings: Settings) -> Self {
+        SessionWatch(Arc::new(Inner { settings, watched: Mutex::default() }))
+    }
+
+    /// Closes with this code and reason instead. To be called before [`around`](Self::around).
+    ///
+    /// # Panics
+    ///
+    /// This code [may not be sent](CloseCode::is_sendable).
+    pub fn close_with(self, code: CloseCode, reason: impl Into<Text>) -> Self {
+        assert!(code.is_sendable(), "{code} may not be sent");
+        Self::with(Settings { code, reason: reason.into(), ..self.0.settings.clone() })
+    }
+
+    /// Closes also if the session is still there and this says no to how it was when a connection was opened and how it is now: most
+    /// log-outs leave a session behind that has no user in it. To be called before [`around`](Self::around).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use wsrv_session::{Session, SessionWatch};
+    /// fn user(session: &Session) -> Option<String> {
+    ///     session.get("user").ok().flatten()
+    /// }
+    /// let watch = SessionWatch::every(Duration::from_secs(30)).keep_while(|before, now| user(before) == user(now));
+    /// # let _ = watch;
+    /// ```
+    pub fn keep_while(self, keep: impl Fn(&Session, &Session) -> bool + Send + Sync + 'static) -> Self {
+        Self::with(Settings { keep: Arc::new(keep), ..self.0.settings.clone() })
+    }
+
+    /// A handler that does what this one does, and whose connections are watched.
+    pub fn around<H>(&self, handler: H) -> Around<WithWatch, H> {
+        Around::new(WithWatch(self.clone()), handler)
+    }
+
+    /// How many sessions are watched.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Watched>> {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch(&self, session: &Session, connections: &Group<WebSocketConnection>) -> AbortHandle {
+        let (settings, connections) = (self.0.settings.clone(), connections.clone());
+        tokio::spawn(watch(session.clone(), settings, connections)).abort_handle()
+    }
+}
+
+/// For as long as it has connections. Who comes while others are being closed is watched too.
+async fn watch(session: Session, settings: Settings, connections: Group<WebSocketConnection>) {
+    // Anywhere in the interval at first, so that those who have come together are not looked after together.
+    sleep(settings.interval.mul_f64(random())).await;
+    let mut failed = false;
+    loop {
+        match session.reload().await {
+            Ok(now) => {
+                failed = false;
+                settings.close_others(&now, &connections);
+            }
+            Err(error) if failed => tracing::debug!(session = ?session.id(), %error, "still cannot be read"),
+            Err(error) => {
+                failed = true;
+                tracing::warn!(session = ?session.id(), %error, "a session cannot be read; its connections stay");
+            }
+        }
+        sleep(settings.interval.mul_f64(0.9 + 0.2 * random())).await;
+    }
+}
+
+impl Settings {
+    /// Closes those connections whose session is over, now that it is like this.
+    fn close_others(&self, now: &Session, connections: &Group<WebSocketConnection>) {
+        let mut all = Vec::new();
+        connections.for_each(|conn| all.push(conn.clone()));
+        for conn in all {
+            let keeps = |before: &Session| {
+                // A panic of the application says nothing about the visitor.
+                catch_unwind(AssertUnwindSafe(|| (self.keep)(before, now))).unwrap_or_else(|_| {
+                    tracing::error!("what tells whether a session is over panicked");
+                    true
+                })
+            };
+            if !now.is_present() || !conn.session().is_some_and(keeps) {
+                tracing::debug!(conn = %conn.id(), session = ?now.id(), "its session is over");
+                let _ = conn.close_with(self.code, self.reason.clone());
+            }
+        }
+    }
+}
+
+/// From 0 to 1, well enough to spread what would come together.
+fn random() -> f64 {
+    f64::from((RandomState::new().hash_one(0) >> 32) as u32) / f64::from(u32::MAX)
+}
+
+/// Lets a [`SessionWatch`] know of a handler's connections.
+#[derive(Clone, Debug)]
+pub struct WithWatch(SessionWatch);
+
+impl Keep for WithWatch {
+    type Guard = Option<UnderWatch>;
+
+    fn enter(&self, conn: &WebSocketConnection) -> Self::Guard {
+        let session = conn.session().filter(|session| session.is_present())?;
+        let id = session.id()?.clone();
+        let mut watched = self.0.lock();
+        let member = match watched.entry(id.clone()) {
+            Entry::Occupied(watched) => watched.get().connections.join(conn),
+            Entry::Vacant(place) => {
+                let connections = Group::new();
+                let member = connections.join(conn);
+                let watching = self.0.watch(session, &connections);
+                place.insert(Watched { connections, watching });
+                member
+            }
+        };
+        Some(UnderWatch { watch: self.0.clone(), id, member: Some(member) })
+    }
+}
+
+/// One connection of a watched session.
+pub struct UnderWatch {
+    watch: SessionWatch,
+    id: SessionId,
+    /// There until the end.
+    member: Option<Membership<WebSocketConnection>>,
+}
+
+impl Drop for UnderWatch {
+    fn drop(&mut self) {
+        // Under the lock, so that nobody joins what is given up.
+        let mut watched = self.watch.lock();
+        drop(self.member.take());
+        if let Entry::Occupied(entry) = watched.entry(self.id.clone())
+            && entry.get().connections.is_empty()
+        {
+            entry.remove().watching.abort();
+        }
+    }
+}
+
+impl fmt::Debug for UnderWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnderWatch").field("session", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionWatch").field("sessions", &self.len()).finish_non_exhaustive()
+    }
+}
