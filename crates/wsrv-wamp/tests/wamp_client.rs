@@ -327,7 +327,7 @@ async fn a_slow_application_loses_the_oldest_events_and_is_told_how_many() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         let event = slow.recv().await.unwrap();
-        seen.push((event.get::<i32>().unwrap(), event.missed()));
+        seen.push((event.deserialize::<i32>().unwrap(), event.missed()));
     }
     assert_eq!(seen, [(7, 7), (8, 0), (9, 0)]);
 
@@ -352,7 +352,7 @@ async fn events_that_came_before_the_end_are_received_after_it() {
     server.say(r#"[8,"t",1]"#).await;
     drop(server);
     client.closed().await;
-    assert_eq!(news.recv().await.unwrap().get::<i32>().unwrap(), 1);
+    assert_eq!(news.recv().await.unwrap().deserialize::<i32>().unwrap(), 1);
     assert!(news.recv().await.is_none() && news.recv().await.is_none());
 }
 
