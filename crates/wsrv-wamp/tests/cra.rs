@@ -31,8 +31,8 @@ fn grant() -> Grant {
         .call(ADD)
         .call("http://example.com/whoami")
         .topic(TopicGrant::prefix(EVENT))
-        .topic(TopicGrant::exact("http://example.com/event#news").publish(false))
-        .topic(TopicGrant::exact("http://example.com/event#inbox").subscribe(false))
+        .topic(TopicGrant::exact("http://example.com/event#news").with_publish(false))
+        .topic(TopicGrant::exact("http://example.com/event#inbox").with_subscribe(false))
 }
 
 fn accounts() -> Accounts {
