@@ -1,12 +1,11 @@
 //! Requests to those who answer them.
 
-use super::layer::{Faults, tell};
-use super::pattern::PatternMap;
+use super::pattern_map::PatternMap;
 use super::procedure::Started;
 use super::states::States;
-use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute};
+use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute, panicked};
 use super::{Call, CallError, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
-use crate::{Exclude, Recipients};
+use crate::Exclude;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
@@ -31,10 +30,20 @@ pub struct Router {
     pub(crate) topics: Arc<TopicRoutes>,
     pub(crate) registry: TopicRegistry,
     pub(crate) states: Arc<States>,
-    pub(crate) faults: Faults,
-    pub(crate) max_calls: usize,
-    pub(crate) max_call_bytes: usize,
-    pub(crate) max_subscriptions: usize,
+    pub(crate) bounds: Bounds,
+}
+
+/// What one connection may hold.
+pub(crate) struct Bounds {
+    pub(crate) calls: usize,
+    pub(crate) call_bytes: usize,
+    pub(crate) subscriptions: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { calls: 128, call_bytes: 1024 * 1024, subscriptions: 1_000 }
+    }
 }
 
 /// What is remembered of one connection.
@@ -61,11 +70,6 @@ struct Subscription {
 type Running = Pin<Box<dyn Future<Output = usize> + Send>>;
 
 impl Router {
-    /// The topics, to publish from anywhere.
-    pub fn topics(&self) -> &TopicRegistry {
-        &self.registry
-    }
-
     async fn call(&self, conn: &WampConnection, state: &mut RouterState, call: Call) -> Result<(), Error> {
         let Call { id, procedure, arguments } = call;
         let bytes = arguments.held();
@@ -80,7 +84,7 @@ impl Router {
                 (Box::pin(ready(Err(unknown.into()))), None, "".into())
             }
         };
-        let answered = answer(conn.clone(), id, name, started, time, self.faults.clone());
+        let answered = answer(conn.clone(), id, name, started, time);
         let mut running: Running = Box::pin(answered.map(move |()| bytes));
         // Most are answered at once, and never become one among others.
         if poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await.is_ready() {
@@ -91,7 +95,7 @@ impl Router {
         // from this peer meanwhile.
         poll_fn(|cx| {
             state.calls.go_on(cx);
-            match state.calls.are_too_many(self.max_calls, self.max_call_bytes) {
+            match state.calls.are_too_many(&self.bounds) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             }
@@ -105,7 +109,7 @@ impl Router {
             return Ok(());
         }
         let Some((route, cx)) = self.find(conn, &topic) else { return Ok(()) };
-        if state.subscriptions.len() >= self.max_subscriptions {
+        if state.subscriptions.len() >= self.bounds.subscriptions {
             return Err(Error::new(Reason::Policy, "too many subscriptions"));
         }
         if let Err(why) = alongside(&mut state.calls, route.handler.on_subscribe(&cx)).await {
@@ -136,15 +140,11 @@ impl Router {
                 return;
             }
         };
-        let (dialect, topic) = (conn.dialect(), cx.topic());
-        match (&publication.exclude, &publication.eligible) {
+        let Publication { event, exclude, eligible, .. } = &publication;
+        match (exclude, eligible) {
             // By far the most frequent, and cheaper by connection than by name.
-            (Exclude::Default, None) if dialect.exclude_publisher => topic.publish_to_others(&publication.event, conn),
-            (exclude, eligible) => {
-                let me = Some(conn.session_id().as_str());
-                let recipients = Recipients::new(exclude, eligible.as_deref(), me, dialect);
-                topic.publish_to(&publication.event, &recipients)
-            }
+            (Exclude::Default, None) if conn.dialect().exclude_publisher => cx.topic().publish_to_others(event, conn),
+            _ => cx.topic().publish_to(event, &conn.recipients(exclude, eligible.as_deref())),
         };
     }
 
@@ -172,14 +172,7 @@ fn is_orderly(closed: Closed) -> bool {
 }
 
 /// Lets a call run to its end, whatever that is, and answers it.
-async fn answer(
-    conn: WampConnection,
-    id: String,
-    procedure: Arc<str>,
-    started: Started,
-    time: Option<Duration>,
-    faults: Faults,
-) {
+async fn answer(conn: WampConnection, id: String, procedure: Arc<str>, started: Started, time: Option<Duration>) {
     // What a panic leaves half done is the procedure's own.
     let started = AssertUnwindSafe(started).catch_unwind();
     let ended = match time {
@@ -195,7 +188,7 @@ async fn answer(
     }
     let _gone = match outcome {
         Ok(result) => conn.raw_result(&id, &result).await,
-        Err(error) => conn.call_error(&id, &tell(&faults, error)).await,
+        Err(error) => conn.call_error(&id, &error).await,
     };
 }
 
@@ -217,8 +210,8 @@ impl Calls {
         self.running.as_ref().map_or(0, |running| running.len())
     }
 
-    fn are_too_many(&self, max_calls: usize, max_bytes: usize) -> bool {
-        self.len() > max_calls || self.len() > 1 && self.bytes > max_bytes
+    fn are_too_many(&self, bounds: &Bounds) -> bool {
+        self.len() > bounds.calls || self.len() > 1 && self.bytes > bounds.call_bytes
     }
 
     fn push(&mut self, running: Running, bytes: usize) {
@@ -272,11 +265,8 @@ impl Handler<WampConnection> for Router {
         let told: FuturesUnordered<_> = ended
             .iter()
             .map(|(cx, handler)| {
-                AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind().map(move |told| {
-                    if told.is_err() {
-                        tracing::error!(topic = cx.topic().uri(), "a handler of topics panicked");
-                    }
-                })
+                let told = AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind();
+                told.map(|told| told.unwrap_or_else(|_| panicked(cx.topic())))
             })
             .collect();
         told.collect::<()>().await;
