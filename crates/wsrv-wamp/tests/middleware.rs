@@ -3,15 +3,13 @@
 mod mock;
 
 use mock::Client;
-use mock::log::Log;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wsrv_core::{Connection, Rate};
 use wsrv_rfc6455::connection::WebSocketConnection;
 use wsrv_wamp::{
-    Action, Args, BoxProcedure, CallError, CallLog, CallRate, Open, Permissions, ProcedureRoute, Router, Rule, Wamp,
-    WampConnection, WampLayer, uris,
+    Action, BoxProcedure, CallError, CallRate, Open, Permissions, Router, Rule, Wamp, WampConnection, WampLayer, uris,
 };
 
 struct Admin;
@@ -141,41 +139,4 @@ async fn two_rates_count_for_themselves() {
     assert_eq!(client.call("search", []).await, refused("too-many-calls"));
     assert_eq!(client.call("other", []).await, Ok(json!("yes")));
     assert_eq!(client.call("other", []).await, refused("too-many-calls"), "the refused search has counted");
-}
-
-async fn fail(Args((_password,)): Args<(String,)>) -> Result<(), CallError> {
-    Err(CallError::new("http://example.com/error#failed", "it failed"))
-}
-
-async fn stay() -> Result<(), CallError> {
-    std::future::pending().await
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_call_is_in_the_log_with_its_end() {
-    let (log, _guard) = Log::of("call_log");
-    let late = ProcedureRoute::new(stay).timeout(Duration::from_secs(1));
-    let wamp =
-        Wamp::new().procedure("yes", yes).procedure("fail", fail).procedure("late", late).procedure("stay", stay);
-    let mut client = Client::connect(server(wamp.calls_through(CallLog::new))).await;
-    client.call("yes", []).await.unwrap();
-    client.call("fail", [json!("hush")]).await.unwrap_err();
-    client.call("fail", []).await.unwrap_err();
-    client.send(json!([2, "id", "late"])).await;
-    client.session.woken().await;
-    client.session.turn().await;
-    assert_eq!(client.received()[0][2], uris::TIMEOUT);
-    client.send(json!([2, "id", "stay"])).await;
-    drop(client);
-    let expected = |procedure, outcome| format!("INFO message=call procedure={procedure:?} time outcome={outcome:?}");
-    assert_eq!(
-        log.lines(),
-        [
-            expected("yes", "ok"),
-            expected("fail", "http://example.com/error#failed"),
-            expected("fail", uris::INVALID_ARGUMENT),
-            expected("late", "dropped"),
-            expected("stay", "dropped"),
-        ]
-    );
 }

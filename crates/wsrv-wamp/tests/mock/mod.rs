@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
-pub(crate) mod log;
-
 use serde_json::{Value, json};
 use wsrv_core::testing::Session;
 use wsrv_core::{Closed, Handler};
