@@ -10,9 +10,12 @@ use std::fmt;
 /// Each is made anew for each pattern that it is offered under.
 #[derive(Default)]
 pub struct Handlers {
-    pub(super) procedures: HashMap<String, Box<dyn Fn() -> ProcedureRoute + Send + Sync>>,
-    pub(super) topics: HashMap<String, Box<dyn Fn() -> TopicRoute + Send + Sync>>,
+    pub(super) procedures: Named<ProcedureRoute>,
+    pub(super) topics: Named<TopicRoute>,
 }
+
+/// What makes each of them, by name.
+pub(super) type Named<T> = HashMap<String, Box<dyn Fn() -> T + Send + Sync>>;
 
 impl Handlers {
     /// No names yet.

@@ -1,6 +1,6 @@
 //! A server's procedures and topics, described.
 
-use super::handlers::Handlers;
+use super::handlers::{Handlers, Named};
 use super::layer::WampLayer;
 use super::pattern::{InvalidPattern, Pattern};
 use super::pattern_map::PatternMap;
@@ -70,6 +70,18 @@ struct Through {
 enum Offered<T> {
     Here(T),
     Named(String),
+}
+
+impl<T> Offered<T> {
+    fn find(self, named: &Named<T>) -> Result<T, WampError> {
+        match self {
+            Offered::Here(route) => Ok(route),
+            Offered::Named(name) => match named.get(&name) {
+                Some(make) => Ok(make()),
+                None => Err(WampError::UnknownHandler(name)),
+            },
+        }
+    }
 }
 
 /// What was described cannot be.
@@ -247,13 +259,7 @@ impl Wamp {
         }
         let mut procedures = PatternMap::new();
         for (pattern, offered) in self.procedures {
-            let route = match offered {
-                Offered::Here(route) => route,
-                Offered::Named(name) => match handlers.procedures.get(&name) {
-                    Some(make) => make(),
-                    None => return Err(WampError::UnknownHandler(name)),
-                },
-            };
+            let route = offered.find(&handlers.procedures)?;
             let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
             let (name, timeout) = (pattern.as_str().into(), route.timeout.or(self.call_timeout));
             insert(
@@ -265,13 +271,7 @@ impl Wamp {
         }
         let mut topics = TopicRoutes::new();
         for (pattern, offered) in self.topics {
-            let route = match offered {
-                Offered::Here(route) => route,
-                Offered::Named(name) => match handlers.topics.get(&name) {
-                    Some(make) => make(),
-                    None => return Err(WampError::UnknownHandler(name)),
-                },
-            };
+            let route = offered.find(&handlers.topics)?;
             let wrapped = through.topics.iter().rev().fold(route.handler, |next, around| around(next));
             insert(&mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
         }
