@@ -16,8 +16,8 @@ use wsrv_rfc6455::{CloseCode, Message};
 /// is, and answers each call itself.
 ///
 /// The WELCOME goes out before the inner handler opens. Prefixes are kept here: requests have full URIs. Malformed
-/// messages are dealt with as the [dialect](Dialect::malformed) says, after a call with a readable id was answered;
-/// binary ones count among them.
+/// messages are dealt with as the [dialect](crate::Dialect::malformed) says, after a call with a readable id was
+/// answered; binary ones count among them.
 pub struct WampLayer<H> {
     inner: H,
     settings: Arc<Settings>,
