@@ -556,6 +556,90 @@ async fn handlers_refuse_rewrite_and_swallow_and_learn_who_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_server_can_take_a_subscription_away() {
+    let watch = Watch::default();
+    let wamp = Wamp::new().topic("t/{name}", watch.clone());
+    let topics = wamp.topics();
+    let server = build(wamp);
+    let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+    for client in [&mut ada, &mut bob] {
+        client.say(r#"[5,"t/x"]"#).await;
+    }
+    watch.take();
+    let topic = topics.topic("t/x");
+    let find = |id: &str| {
+        let mut found = None;
+        topic.for_each(|conn| found = found.take().or((conn.session_id().as_str() == id).then(|| conn.clone())));
+        found.unwrap()
+    };
+    let of_ada = find(&ada.id);
+    topics.topic("t/y").remove(&of_ada);
+    topic.remove(&of_ada);
+    topic.remove(&of_ada);
+    ada.session.woken().await;
+    assert_eq!(ada.session.turn().await, None);
+    assert_eq!(watch.take(), ["unsubscribed t/x 1"]);
+    topic.publish("hi").unwrap();
+    assert_eq!(bob.hear().await, [r#"[8,"t/x","hi"]"#]);
+    assert_eq!(ada.heard(), [""; 0], "nothing is said about it, and nothing published to it");
+    ada.say(r#"[5,"t/x"]"#).await;
+    assert_eq!(watch.take(), ["subscribe t/x 1", "subscribed t/x 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_begin_and_end_for_the_application_too() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (opened, closed) = (told.clone(), told.clone());
+    let server = build(
+        Wamp::new()
+            .topic("t", Open)
+            .on_open(move |conn| {
+                let mut opened = opened.lock().unwrap();
+                opened.push(format!("opened {}", conn.session_id().as_str()));
+                let refused = opened.len() == 3;
+                async move { if refused { Err(Error::new(Reason::Policy, "full")) } else { Ok(()) } }
+            })
+            .on_close(move |conn, why| {
+                let closed = closed.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    closed.lock().unwrap().push(format!("closed {} {:?}", conn.session_id().as_str(), why.by));
+                    panic!("on purpose");
+                }
+            }),
+    );
+    let mut ada = open(&server).await;
+    ada.say(r#"[5,"t"]"#).await;
+    let id = ada.id.clone();
+    ada.session.close(ClosedBy::Peer, Reason::Done).await;
+    assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [format!("opened {id}"), format!("closed {id} Peer")]);
+    told.lock().unwrap().resize(2, String::new());
+    let mut refused = MockWebSocket::with(wire(), |driver| driver);
+    assert_eq!(refused.open(server.clone()).await.unwrap_err().reason(), Reason::Policy);
+    assert_eq!(texts(&mut refused).len(), 1, "the WELCOME comes first");
+    assert_eq!(told.lock().unwrap().len(), 3, "who is refused does not leave");
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_can_share_topics() {
+    let guests = Wamp::new().topic("news", Watch::default());
+    let topics = guests.topics();
+    let members = Wamp::new().topic("{*all}", Open).with_topics(topics.clone());
+    let (guests, members) = (build(guests), build(members));
+    let (mut guest, mut member) = (open(&guests).await, open(&members).await);
+    for topic in ["news", "secret"] {
+        for client in [&mut guest, &mut member] {
+            client.say(&format!(r#"[5,"{topic}"]"#)).await;
+        }
+    }
+    assert_eq!((topics.topic("news").len(), topics.topic("secret").len()), (2, 1));
+    member.say(r#"[7,"news",2]"#).await;
+    assert_eq!(guest.hear().await, [r#"[8,"news",2]"#], "by the rules of whose client publishes");
+    guest.say(r#"[7,"news",2]"#).await;
+    assert_eq!(member.hear().await, [r#"[8,"news",[2]]"#]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_ticks_while_somebody_listens() {
     let watch = Watch::default();
     let server = build(Wamp::new().topic("{*all}", TopicRoute::new(watch.clone()).every(Duration::from_secs(1))));

@@ -1,5 +1,6 @@
 //! A connection that speaks WAMP.
 
+use super::removals::Removals;
 use super::settings::Settings;
 use super::{CallError, Request, SessionId};
 use crate::message::{
@@ -29,12 +30,14 @@ struct Session {
     id: SessionId,
     settings: Arc<Settings>,
     prefixes: Mutex<Prefixes>,
+    removals: Removals,
 }
 
 impl WampConnection {
     pub(crate) fn new(lower: &WebSocketConnection, settings: &Arc<Settings>) -> Self {
         let prefixes = Mutex::new(settings.prefixes());
-        let session = Session { id: SessionId::random(), settings: settings.clone(), prefixes };
+        let session =
+            Session { id: SessionId::random(), settings: settings.clone(), prefixes, removals: Removals::default() };
         WampConnection { lower: lower.clone(), session: Arc::new(session) }
     }
 
@@ -63,6 +66,11 @@ impl WampConnection {
     /// the [dialect](Self::dialect) says.
     pub fn recipients<'a>(&'a self, exclude: &'a Exclude<'a>, eligible: Option<&'a [Cow<'a, str>]>) -> Recipients<'a> {
         Recipients::new(exclude, eligible, Some(self.session.id.as_str()), self.dialect())
+    }
+
+    /// Topics that the server takes from this client.
+    pub(crate) fn removals(&self) -> &Removals {
+        &self.session.removals
     }
 
     /// Replaces a prefix that this client has registered by the URI it stands for.

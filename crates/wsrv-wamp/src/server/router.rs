@@ -1,11 +1,13 @@
 //! Requests to those who answer them.
 
+use super::hooks::Hooks;
 use super::pattern_map::PatternMap;
 use super::procedure::Started;
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute, panicked};
 use super::{Call, CallError, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
 use crate::Exclude;
+use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
@@ -31,6 +33,7 @@ pub struct Router {
     pub(crate) registry: TopicRegistry,
     pub(crate) states: Arc<States>,
     pub(crate) bounds: Bounds,
+    pub(crate) hooks: Hooks,
 }
 
 /// What one connection may hold.
@@ -66,7 +69,7 @@ struct Subscription {
     _member: NamedMembership<WampConnection>,
 }
 
-/// A call up to its answer, and then how many bytes had come with it.
+/// A call up to its answer, or the end of a subscription that the server has taken; and then how many bytes had come with it.
 type Running = Pin<Box<dyn Future<Output = usize> + Send>>;
 
 impl Router {
@@ -159,10 +162,25 @@ impl Router {
 }
 
 impl Subscription {
+    /// The same by nobody's request, so that a panic is nobody's either. It brings no bytes with it.
+    async fn taken_away(self) -> usize {
+        let Subscription { cx, handler, _member: member } = self;
+        drop(member);
+        tell_end(&cx, &handler).await;
+        0
+    }
+
     async fn end(self) {
         let Subscription { cx, handler, _member: member } = self;
         drop(member);
         handler.on_unsubscribed(&cx).await;
+    }
+}
+
+/// Tells a handler that somebody is no subscriber any more, where a panic of it is to harm nobody else.
+async fn tell_end(cx: &TopicContext, handler: &BoxTopicHandler) {
+    if AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind().await.is_err() {
+        panicked(cx.topic());
     }
 }
 
@@ -238,7 +256,8 @@ impl Calls {
 impl Handler<WampConnection> for Router {
     type State = RouterState;
 
-    async fn on_open(&self, _: &WampConnection) -> Result<RouterState, Error> {
+    async fn on_open(&self, conn: &WampConnection) -> Result<RouterState, Error> {
+        self.hooks.open(conn).await?;
         Ok(RouterState { subscriptions: HashMap::new(), calls: Calls::default() })
     }
 
@@ -262,22 +281,21 @@ impl Handler<WampConnection> for Router {
         // All have ended before the first is told, and one that hangs or panics keeps none of the others from being told.
         let ended: Vec<_> =
             subscriptions.into_values().map(|subscription| (subscription.cx, subscription.handler)).collect();
-        let told: FuturesUnordered<_> = ended
-            .iter()
-            .map(|(cx, handler)| {
-                let told = AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind();
-                told.map(|told| told.unwrap_or_else(|_| panicked(cx.topic())))
-            })
-            .collect();
-        told.collect::<()>().await;
+        let told: FuturesUnordered<_> = ended.iter().map(|(cx, handler)| tell_end(cx, handler)).collect();
+        join(told.collect::<()>(), self.hooks.close(conn, closed)).await;
     }
 
     fn poll_background(
         &self,
-        _: &WampConnection,
+        conn: &WampConnection,
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
+        for topic in conn.removals().take(cx) {
+            if let Some(subscription) = state.subscriptions.remove(&topic) {
+                state.calls.push(Box::pin(subscription.taken_away()), 0);
+            }
+        }
         state.calls.go_on(cx);
         Poll::Pending
     }

@@ -50,6 +50,11 @@ impl Default for TopicRegistry {
 }
 
 impl TopicRegistry {
+    /// No topics yet, for a [`Wamp`](super::Wamp::with_topics) to be.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// By whom topics tick, if any do.
     pub(crate) fn tick_by(&self, routes: Arc<TopicRoutes>) {
         if routes.values().any(|route| route.tick.is_some()) {
@@ -217,6 +222,13 @@ impl Topic {
     /// Whether this connection has subscribed.
     pub fn contains(&self, conn: &WampConnection) -> bool {
         self.group.contains(conn)
+    }
+
+    /// Takes this connection's subscription from it, as if it had unsubscribed. It happens in the connection's own turn,
+    /// so what is published at the same time may still reach it. The protocol has no message that would tell the client,
+    /// and nothing keeps it from subscribing again but a [handler](TopicHandler::on_subscribe) that refuses.
+    pub fn remove(&self, conn: &WampConnection) {
+        conn.removals().push(self.group.name().clone());
     }
 
     /// The subscribers' sessions at this moment.

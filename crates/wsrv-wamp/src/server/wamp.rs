@@ -1,6 +1,7 @@
 //! A server's procedures and topics, described.
 
 use super::handlers::{Handlers, Named};
+use super::hooks::Hooks;
 use super::layer::WampLayer;
 use super::pattern::{InvalidPattern, Pattern};
 use super::pattern_map::PatternMap;
@@ -9,11 +10,12 @@ use super::router::{Bounds, Router, TopicRoutes};
 use super::settings::Settings;
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
-use super::{CallError, Fault, Permissions, TopicRegistry};
+use super::{CallError, Fault, Permissions, TopicRegistry, WampConnection};
 use crate::{Dialect, Malformed, MessageLimits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use wsrv_core::{Closed, Error};
 use wsrv_rfc6455::CloseCode;
 
 /// Describes what a server offers by WAMP: procedures, topics, and how both are dealt with. [`build`](Wamp::build)
@@ -58,6 +60,7 @@ pub struct Wamp {
     settings: Settings,
     bounds: Bounds,
     call_timeout: Option<Duration>,
+    hooks: Hooks,
 }
 
 #[derive(Default)]
@@ -239,6 +242,35 @@ impl Wamp {
         self
     }
 
+    /// Serves these topics instead of its own: several [`Wamp`]s with the same ones, such as one for those who have signed
+    /// in and one for guests, publish to each other's subscribers. Each decides by its own handlers who may. Topics
+    /// [tick](TopicRoute::every) as the first of them that was built and has ticks says.
+    pub fn with_topics(mut self, topics: TopicRegistry) -> Self {
+        self.registry = topics;
+        self
+    }
+
+    /// Called with each connection once its session has begun, behind the WELCOME and before its first request. An error
+    /// closes it.
+    pub fn on_open<F: Future<Output = Result<(), Error>> + Send + 'static>(
+        mut self,
+        hook: impl Fn(WampConnection) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.set_open(hook);
+        self
+    }
+
+    /// Called with each connection that ends and for which [`on_open`](Self::on_open) did not fail, beside
+    /// [`on_unsubscribed`](TopicHandler::on_unsubscribed) for each of its topics and within the same
+    /// [time](wsrv_core::Limits::on_close_timeout). It is a subscriber of nothing any more.
+    pub fn on_close<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        hook: impl Fn(WampConnection, Closed) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.set_close(hook);
+        self
+    }
+
     /// The topics of the server to be: to publish from anywhere, and to look who listens.
     pub fn topics(&self) -> TopicRegistry {
         self.registry.clone()
@@ -277,7 +309,7 @@ impl Wamp {
         }
         let (topics, states) = (Arc::new(topics), Arc::new(self.states));
         registry.tick_by(topics.clone());
-        let router = Router { procedures, topics, registry, states, bounds: self.bounds };
+        let router = Router { procedures, topics, registry, states, bounds: self.bounds, hooks: self.hooks };
         Ok(WampLayer::with(router, settings))
     }
 }
