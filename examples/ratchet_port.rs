@@ -199,8 +199,7 @@ struct Rooms(Arc<Chat>);
 impl Rooms {
     fn tell_others(&self, cx: &TopicContext, what: &str) {
         let conn = cx.connection();
-        let others = Recipients::new(&Exclude::Me(true), None, Some(conn.session_id().as_str()), conn.dialect());
-        self.0.tell(cx.topic().uri(), json!({ what: nick(conn) }), &others);
+        self.0.tell(cx.topic().uri(), json!({ what: nick(conn) }), &conn.recipients(&Exclude::Me(true), None));
     }
 }
 
@@ -255,8 +254,7 @@ impl TopicHandler for Rooms {
             return Err(TopicRefusal::new("not a text"));
         };
         let (conn, eligible) = (cx.connection(), publication.eligible.as_deref());
-        let me = Some(conn.session_id().as_str());
-        let recipients = Recipients::new(&publication.exclude, eligible, me, conn.dialect());
+        let recipients = conn.recipients(&publication.exclude, eligible);
         self.0.tell(cx.topic().uri(), json!({ "said": text, "by": nick(conn) }), &recipients);
         Ok(None)
     }

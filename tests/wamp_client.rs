@@ -117,7 +117,7 @@ async fn dropping_the_last_subscription_unsubscribes_at_the_server() {
     settled(&client).await;
     assert_eq!(site.subscribers(topic), 1);
     site.topics.topic(topic).publish("from the server").unwrap();
-    assert_eq!(soon(first.recv()).await.unwrap().get::<String>().unwrap(), "from the server");
+    assert_eq!(soon(first.recv()).await.unwrap().deserialize::<String>().unwrap(), "from the server");
     drop(second);
     settled(&client).await;
     assert_eq!(site.subscribers(topic), 1);
@@ -142,7 +142,7 @@ async fn events_reach_those_who_are_meant() {
     me.publish_to(topic, &5, &Exclude::Me(false), None).await.unwrap();
     for (subscription, expected) in [(&mut mine, &[2, 3, 5][..]), (&mut yours, &[1, 2, 4, 5])] {
         for n in expected {
-            assert_eq!(soon(subscription.recv()).await.unwrap().get::<i32>().unwrap(), *n);
+            assert_eq!(soon(subscription.recv()).await.unwrap().deserialize::<i32>().unwrap(), *n);
         }
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use wsrv_app::wsrv_wamp::cra::{Account, Cra, Grant, Salting, Secret, TopicGrant, derive_key};
 use wsrv_app::wsrv_wamp::{
-    Args, CallArguments, CallError, Dialect, Exclude, Open, Publication, RawValue, Recipients, SessionId, State,
-    TopicContext, TopicHandler, TopicRefusal, TopicRegistry, Wamp, WampConnection,
+    Args, CallArguments, CallError, Dialect, Exclude, Open, Publication, RawValue, SessionId, State, TopicContext,
+    TopicHandler, TopicRefusal, TopicRegistry, Wamp, WampConnection,
 };
 
 /// What a procedure returns.
@@ -74,8 +74,7 @@ async fn dispatch(
     let ids = |ids: Vec<String>| ids.into_iter().map(Into::into).collect::<Vec<_>>();
     let exclude = exclude.map_or(Exclude::Me(exclude_me.unwrap_or(true)), |sessions| Exclude::Sessions(ids(sessions)));
     let eligible = eligible.map(ids);
-    let me = caller.session_id().as_str();
-    let recipients = Recipients::new(&exclude, eligible.as_deref(), Some(me), caller.dialect());
+    let recipients = caller.recipients(&exclude, eligible.as_deref());
     topics.topic(&*caller.resolve(&topic)).publish_to(&event, &recipients);
     Ok(())
 }

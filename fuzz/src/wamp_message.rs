@@ -137,7 +137,9 @@ fn check_client(message: &ClientMessage<'_>, prefixes: &mut Prefixes) {
         }
         ClientMessage::Call { procedure, arguments, .. } => {
             check_arguments(*arguments);
-            check_arguments(arguments.unwrapped());
+            if let Some(list) = arguments.unwrapped() {
+                check_arguments(list);
+            }
             procedure
         }
         ClientMessage::Subscribe { topic } | ClientMessage::Unsubscribe { topic } => topic,

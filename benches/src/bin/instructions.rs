@@ -9,11 +9,14 @@ use bytes::BytesMut;
 use http::HeaderMap;
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
-use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, broadcast, echo, frames};
+use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, broadcast, echo, frames, request, talk, text_frame};
+use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::{Limits, Received, Receiver, Sender};
+use wsrv_wamp::{Args, CallError, Wamp};
 
 /// Each count is a multiple of this, so that reads and groups come out even.
 const STEP: usize = 1600;
@@ -35,6 +38,10 @@ enum Case {
     FanOutTcp(usize),
     /// From a browser's request to the answer.
     Handshake,
+    /// A WAMP call that is answered, 16 a read.
+    WampCall,
+    /// The same message sent back, without WAMP.
+    WampCallEchoed,
 }
 
 use Kind::{Ascii, Binary, Mixed};
@@ -66,6 +73,8 @@ const CASES: &[(&str, Case)] = &[
     ("fan-out 16 B over TCP, per member", Case::FanOutTcp(16)),
     ("fan-out 125 B over TCP, per member", Case::FanOutTcp(125)),
     ("handshake", Case::Handshake),
+    ("WAMP call, 16 a read", Case::WampCall),
+    ("echo of a WAMP call, 16 a read", Case::WampCallEchoed),
 ];
 
 fn main() -> ExitCode {
@@ -97,7 +106,21 @@ fn run(case: Case, count: usize) {
         }
         Case::FanOutTcp(size) => broadcast(&frames(Binary, size, 1).into(), count / MEMBERS, MEMBERS),
         Case::Handshake => handshake(count),
+        Case::WampCall => wamp_calls(count / CALLS_PER_READ),
+        Case::WampCallEchoed => echo(&text_frame(WAMP_CALL).repeat(CALLS_PER_READ).into(), count / CALLS_PER_READ),
     }
+}
+
+const WAMP_CALL: &str = r#"[2,"7DK6TdN4wLiUJgNM","http://example.com/calc#add",23,7]"#;
+const CALLS_PER_READ: usize = 16;
+
+fn wamp_calls(reads: usize) {
+    async fn add(Args((a, b)): Args<(i64, i64)>) -> Result<i64, CallError> {
+        Ok(a + b)
+    }
+    let server = Wamp::new().procedure("http://example.com/calc#add", add).build().expect("good patterns");
+    let wire = WebSocket::server(request()).subprotocol(Some("wamp"));
+    talk(&text_frame(WAMP_CALL).repeat(CALLS_PER_READ).into(), reads, wire, Arc::new(server));
 }
 
 fn stream(size: usize, per_read: usize, count: usize) {

@@ -45,7 +45,10 @@ impl Server {
                 Vec::new()
             }
             ClientMessage::Call { id, procedure, arguments } => {
-                let arguments = if self.dialect.unwrap_arguments { arguments.unwrapped() } else { arguments };
+                let arguments = match self.dialect.unwrap_arguments {
+                    true => arguments.unwrapped().unwrap_or(arguments),
+                    false => arguments,
+                };
                 let answer = match &*session.prefixes.resolve(&procedure) {
                     "http://example.com/calc#add" => match arguments.deserialize::<(f64, f64)>() {
                         Ok((a, b)) => serialize_call_result(&id, &(a + b)).expect("a number is JSON"),

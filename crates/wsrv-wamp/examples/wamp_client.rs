@@ -166,7 +166,7 @@ async fn settle(client: &WampClient) -> Result<()> {
 
 async fn next(subscription: &mut Subscription) -> Result<Value> {
     let event = tokio::time::timeout(PATIENCE, subscription.recv()).await?;
-    Ok(event.ok_or("the connection has ended")?.get()?)
+    Ok(event.ok_or("the connection has ended")?.deserialize()?)
 }
 
 async fn topics(url: &str, checks: &mut Checks) -> Result<()> {

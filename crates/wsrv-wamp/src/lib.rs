@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod client;
+mod client_session;
 #[cfg(feature = "cra")]
 pub mod cra;
 mod curie;
@@ -9,6 +9,7 @@ mod dialect;
 mod json;
 mod limits;
 pub mod message;
+mod recipients;
 #[cfg(feature = "server")]
 mod server;
 pub mod uris;
@@ -17,13 +18,14 @@ mod wamp_client;
 
 pub use serde_json::value::RawValue;
 
-pub use client::{CallId, ClientError, ClientEvent, ClientSession};
+pub use client_session::{CallId, ClientError, ClientEvent, ClientSession};
 pub use curie::{CurieJoin, PrefixError, Prefixes};
-pub use dialect::{Dialect, Malformed, Recipients};
+pub use dialect::{Dialect, Malformed};
 pub use limits::MessageLimits;
 pub use message::{
     Arguments, ArgumentsError, ClientMessage, ErrorKind, Exclude, MessageError, MessageType, ServerMessage,
 };
+pub use recipients::Recipients;
 
 #[cfg(feature = "server")]
 pub use server::*;

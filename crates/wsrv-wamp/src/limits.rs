@@ -15,8 +15,7 @@
 #[non_exhaustive]
 pub struct MessageLimits {
     /// How deep arrays and objects may lie within each other. The message's own array counts as one. Default 64, well
-    /// below the 128 at which `serde_json` refuses to read into types. Past it:
-    /// [`TooDeep`](crate::ErrorKind::TooDeep).
+    /// below the 128 at which `serde_json` refuses to deserialize. Past it: [`TooDeep`](crate::ErrorKind::TooDeep).
     pub max_depth: usize,
     /// Bytes of a URI or CURIE, and of a prefix, once escapes are resolved. Default 1024. Past it:
     /// [`UriTooLong`](crate::ErrorKind::UriTooLong).

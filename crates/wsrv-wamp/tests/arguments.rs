@@ -115,12 +115,11 @@ fn parts_that_do_not_fit_the_text_do_no_harm() {
 
 #[test]
 fn a_single_list_can_be_unwrapped() {
-    let unwrapped = |text| arguments(text).unwrapped().iter().map(RawValue::get).collect::<Vec<_>>();
-    assert_eq!(unwrapped(r#"[2,"id","f",[1,[2]]]"#), ["1", "[2]"]);
-    assert!(unwrapped(r#"[2,"id","f",[]]"#).is_empty());
-    assert_eq!(unwrapped(r#"[2,"id","f",{"a":1}]"#), [r#"{"a":1}"#]);
-    assert_eq!(unwrapped(r#"[2,"id","f","[1]"]"#), [r#""[1]""#]);
-    assert_eq!(unwrapped(r#"[2,"id","f",[1],[2]]"#), ["[1]", "[2]"]);
-    assert!(unwrapped(r#"[2,"id","f"]"#).is_empty());
-    assert_eq!(arguments(r#"[2,"id","f",[3,4]]"#).unwrapped().deserialize::<(i32, i32)>(), Ok((3, 4)));
+    let unwrapped = |text| Some(arguments(text).unwrapped()?.iter().map(RawValue::get).collect::<Vec<_>>());
+    assert_eq!(unwrapped(r#"[2,"id","f",[1,[2]]]"#), Some(vec!["1", "[2]"]));
+    assert_eq!(unwrapped(r#"[2,"id","f",[]]"#), Some(vec![]));
+    for text in [r#"[2,"id","f",{"a":1}]"#, r#"[2,"id","f","[1]"]"#, r#"[2,"id","f",[1],[2]]"#, r#"[2,"id","f"]"#] {
+        assert_eq!(unwrapped(text), None, "{text}");
+    }
+    assert_eq!(arguments(r#"[2,"id","f",[3,4]]"#).unwrapped().unwrap().deserialize::<(i32, i32)>(), Ok((3, 4)));
 }

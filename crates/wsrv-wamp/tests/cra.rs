@@ -5,18 +5,20 @@ mod mock;
 use mock::Client;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
-use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, Reason};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, Reason, Verdict};
 use wsrv_rfc6455::CloseCode;
 use wsrv_wamp::cra::{
     self, Account, Cra, CraLayer, Decoy, Grant, Salting, Secret, SignInRequest, SignedIn, Store, StoreError, TopicGrant,
 };
 use wsrv_wamp::uris::{self, AUTH, AUTHREQ};
 use wsrv_wamp::{
-    Args, CallError, Open, Publication, Request, Router, TopicContext, TopicHandler, TopicRefusal, Wamp,
+    Args, CallError, Fault, Open, Publication, Request, Router, TopicContext, TopicHandler, TopicRefusal, Wamp,
     WampConnection, WampLayer,
 };
 
@@ -31,8 +33,8 @@ fn grant() -> Grant {
         .call(ADD)
         .call("http://example.com/whoami")
         .topic(TopicGrant::prefix(EVENT))
-        .topic(TopicGrant::exact("http://example.com/event#news").publish(false))
-        .topic(TopicGrant::exact("http://example.com/event#inbox").subscribe(false))
+        .topic(TopicGrant::exact("http://example.com/event#news").with_publish(false))
+        .topic(TopicGrant::exact("http://example.com/event#inbox").with_subscribe(false))
 }
 
 fn accounts() -> Accounts {
@@ -410,6 +412,119 @@ async fn the_handler_within_opens_for_who_has_signed_in_only() {
     assert_eq!(seen.load(Ordering::Relaxed), 1);
     let closed = alice.send(json!([5, EVENT])).await.expect("an error of its own");
     assert_eq!((closed.reason, seen.load(Ordering::Relaxed)), (Reason::BadData, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_have_the_applications_words_outside_and_inside() {
+    let word = |fault: &Fault| {
+        let uri = match fault {
+            Fault::NoSuchProcedure { .. } => "http://a/nothing",
+            Fault::InvalidArguments { .. } => "http://a/wrong",
+            Fault::NotAuthorized => "http://a/forbidden",
+            _ => return None,
+        };
+        Some(CallError::new(uri, "in other words"))
+    };
+    let wamp = Wamp::new().procedure(ADD, add).faults(word).build().unwrap();
+    let mut client = Client::connect(wamp.sign_in(Cra::new(accounts()))).await;
+    let told = |uri: &str| Err(uri.to_owned());
+    assert_eq!(client.call(ADD, [json!(1), json!(2)]).await, told("http://a/nothing"));
+    assert_eq!(client.call(AUTHREQ, [json!(17)]).await, told("http://a/wrong"));
+    assert_eq!(client.call(AUTH, [json!("x")]).await, error("no-authentication-requested"), "which is no fault");
+    sign_in(&mut client, "alice", "secret123").await.unwrap();
+    assert_eq!(client.call(OTHER, []).await, told("http://a/forbidden"));
+    assert_eq!(client.call(ADD, [json!("x")]).await, told("http://a/wrong"));
+}
+
+/// Has something to do by itself after 5 seconds, which fails.
+struct Busy(Arc<Mutex<Vec<String>>>);
+
+impl Busy {
+    fn note(&self, what: &str) {
+        self.0.lock().unwrap().push(what.to_owned());
+    }
+}
+
+impl Handler<WampConnection> for Busy {
+    type State = Option<Pin<Box<Sleep>>>;
+
+    async fn on_open(&self, conn: &WampConnection) -> Result<Self::State, Error> {
+        self.note("open");
+        match conn.signed_in().expect("somebody").key() {
+            Some("alice") => Ok(Some(Box::pin(sleep(Duration::from_secs(5))))),
+            _ => Err(Error::new(Reason::Overload, "not for you")),
+        }
+    }
+
+    async fn on_message(&self, _: &WampConnection, _: &mut Self::State, _: Request) -> Result<(), Error> {
+        Err(Error::new(Reason::BadData, "message"))
+    }
+
+    async fn on_error(&self, _: &WampConnection, _: &mut Self::State, error: Error) -> Verdict {
+        self.note(&error.to_string());
+        Verdict::Continue
+    }
+
+    async fn on_close(&self, _: &WampConnection, _: Self::State, _: Closed) {
+        self.note("close");
+    }
+
+    fn poll_background(
+        &self,
+        _: &WampConnection,
+        state: &mut Self::State,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Some(sleep) = state else { return Poll::Pending };
+        std::task::ready!(sleep.as_mut().poll(cx));
+        *state = None;
+        Poll::Ready(Err(Error::new(Reason::Other, "background")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_within_decides_about_errors_and_works_in_the_background_once_it_is_open() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let take = || std::mem::take(&mut *seen.lock().unwrap());
+    // One prefix is one too many, which is an error of the layer below.
+    let server = Wamp::new().max_prefixes(0).build().unwrap().map(|_| Busy(seen.clone()));
+    let server = Arc::new(server.sign_in(Cra::new(accounts())));
+    let prefix = json!([1, "p", "http://p"]);
+
+    let mut outsider = Client::connect(server.clone()).await;
+    assert!(outsider.session.background().is_pending());
+    assert_eq!(outsider.send(prefix.clone()).await.expect("it is over").reason, Reason::Policy);
+    assert_eq!(take(), [""; 0]);
+
+    let mut alice = Client::connect(server.clone()).await;
+    sign_in(&mut alice, "alice", "secret123").await.unwrap();
+    assert_eq!(alice.send(prefix).await, None);
+    assert_eq!(alice.send(json!([5, EVENT])).await, None);
+    let since = Instant::now();
+    assert_eq!(alice.session.turn().await, None);
+    timeout(Duration::from_secs(60), alice.session.woken()).await.expect("the background wakes it");
+    assert_eq!(since.elapsed().as_secs(), 5);
+    assert_eq!(alice.session.turn().await, None);
+    alice.session.close(ClosedBy::Peer, Reason::Done).await;
+    assert_eq!(take(), ["open", "more than 0 prefixes", "message", "background", "close"]);
+
+    let mut bob = Client::connect(server).await;
+    let text = bob.call(AUTHREQ, [json!("bob")]).await.unwrap();
+    let signature = cra::respond(text.as_str().unwrap(), "pa55word").unwrap();
+    let closed = bob.send(json!([2, "id", AUTH, signature])).await.expect("it is over");
+    assert_eq!(
+        (closed.reason, take()),
+        (Reason::Overload, vec!["open".to_owned()]),
+        "what has not opened is told nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_limit_without_end_never_comes() {
+    let mut client = Client::connect(server(Cra::new(accounts()).time_limit(Duration::MAX))).await;
+    tokio::time::advance(Duration::from_secs(1_000_000)).await;
+    assert_eq!(client.session.turn().await, None);
+    sign_in(&mut client, "alice", "secret123").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

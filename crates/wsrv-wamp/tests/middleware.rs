@@ -4,16 +4,12 @@ mod mock;
 
 use mock::Client;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tracing::field::{Field, Visit};
-use tracing::span;
 use wsrv_core::{Connection, Rate};
 use wsrv_rfc6455::connection::WebSocketConnection;
 use wsrv_wamp::{
-    Action, Args, BoxProcedure, CallError, CallLog, CallRate, Open, Permissions, ProcedureRoute, Router, Rule, Wamp,
-    WampConnection, WampLayer, uris,
+    Action, BoxProcedure, CallError, CallRate, Open, Permissions, Router, Rule, Wamp, WampConnection, WampLayer, uris,
 };
 
 struct Admin;
@@ -143,82 +139,4 @@ async fn two_rates_count_for_themselves() {
     assert_eq!(client.call("search", []).await, refused("too-many-calls"));
     assert_eq!(client.call("other", []).await, Ok(json!("yes")));
     assert_eq!(client.call("other", []).await, refused("too-many-calls"), "the refused search has counted");
-}
-
-/// The lines of this thread's log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().ends_with("call_log")
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                // How long it took is not the same each time.
-                match field.name() {
-                    "conn" => {}
-                    "time" => self.0.push_str("time "),
-                    name => write!(self.0, "{name}={value:?} ").unwrap(),
-                }
-            }
-        }
-        let mut line = Line(format!("{} ", event.metadata().level()));
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-async fn fail(Args((_password,)): Args<(String,)>) -> Result<(), CallError> {
-    Err(CallError::new("http://example.com/error#failed", "it failed"))
-}
-
-async fn stay() -> Result<(), CallError> {
-    std::future::pending().await
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_call_is_in_the_log_with_its_end() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let late = ProcedureRoute::new(stay).timeout(Duration::from_secs(1));
-    let wamp =
-        Wamp::new().procedure("yes", yes).procedure("fail", fail).procedure("late", late).procedure("stay", stay);
-    let mut client = Client::connect(server(wamp.calls_through(CallLog::new))).await;
-    client.call("yes", []).await.unwrap();
-    client.call("fail", [json!("hush")]).await.unwrap_err();
-    client.call("fail", []).await.unwrap_err();
-    client.send(json!([2, "id", "late"])).await;
-    client.session.woken().await;
-    client.session.turn().await;
-    assert_eq!(client.received()[0][2], uris::TIMEOUT);
-    client.send(json!([2, "id", "stay"])).await;
-    drop(client);
-    let lines = log.0.lock().unwrap();
-    let expected = |procedure, outcome| format!("INFO message=call procedure={procedure:?} time outcome={outcome:?} ");
-    assert_eq!(
-        *lines,
-        [
-            expected("yes", "ok"),
-            expected("fail", "http://example.com/error#failed"),
-            expected("fail", uris::INVALID_ARGUMENT),
-            expected("late", "dropped"),
-            expected("stay", "dropped"),
-        ]
-    );
 }

@@ -1,74 +1,29 @@
 //! The server's side: what a client hears, in which order, and what is left when it has gone.
 
+mod mock;
+
+use mock::{Client, texts, wire};
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
-use wsrv_core::testing::{Session, check_layer};
-use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, Reason};
-use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
-use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_core::testing::check_layer;
+use wsrv_core::{ClosedBy, Connection, Error, Handler, Reason, SlowPeer, Verdict};
+use wsrv_rfc6455::connection::testing::MockWebSocket;
 use wsrv_rfc6455::{CloseCode, Message};
 use wsrv_wamp::{
-    Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Extension, Fault, Handlers,
-    Invocation, Malformed, Open, Outcome, Pattern, Procedure, ProcedureRoute, Publication, RawValue, Request, Router,
-    SessionId, State, Topic, TopicContext, TopicHandler, TopicRefusal, TopicRoute, UriParams, Wamp, WampConnection,
-    WampError, WampLayer,
+    Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Event, Extension, Fault,
+    Handlers, Invocation, Malformed, MessageLimits, Open, Outcome, Pattern, Procedure, ProcedureRoute, Publication,
+    RawValue, Request, Router, SessionId, State, Topic, TopicContext, TopicHandler, TopicRefusal, TopicRoute,
+    UriParams, Wamp, WampConnection, WampError, WampLayer,
 };
 
 type Server = Arc<WampLayer<Router>>;
 
-/// A client, seen from its end of the wire.
-struct Client {
-    peer: MockWebSocket,
-    session: Session<WebSocket, Server>,
-    id: String,
-}
-
-fn wire() -> WebSocket {
-    WebSocket::server(request("/wamp", &[])).subprotocol(Some("wamp"))
-}
-
-async fn open(server: &Server) -> Client {
-    let mut peer = MockWebSocket::with(wire(), |driver| driver);
-    let session = peer.open(server.clone()).await.unwrap();
-    let welcome = texts(&mut peer).remove(0);
-    let id = welcome.split('"').nth(1).unwrap().to_owned();
-    Client { peer, session, id }
-}
-
-fn texts(peer: &mut MockWebSocket) -> Vec<String> {
-    peer.take_messages().into_iter().map(|message| message.as_text().unwrap().to_owned()).collect()
-}
-
-impl Client {
-    /// Sends something, and hears what comes back at once.
-    async fn say(&mut self, text: &str) -> Vec<String> {
-        assert_eq!(self.session.deliver(text.into()).await, None, "{text} closes");
-        self.heard()
-    }
-
-    async fn say_last(&mut self, text: impl Into<Message>) -> Closed {
-        self.session.deliver(text.into()).await.expect("that closes")
-    }
-
-    fn heard(&mut self) -> Vec<String> {
-        texts(&mut self.peer)
-    }
-
-    /// Lets the connection's task run whenever it is woken, until something comes.
-    async fn hear(&mut self) -> Vec<String> {
-        loop {
-            self.session.woken().await;
-            assert_eq!(self.session.turn().await, None);
-            let heard = self.heard();
-            if !heard.is_empty() {
-                return heard;
-            }
-        }
-    }
+async fn open(server: &Server) -> Client<Server> {
+    Client::connect(server.clone()).await
 }
 
 fn build(wamp: Wamp) -> Server {
@@ -296,11 +251,8 @@ async fn functions_take_what_they_ask_for() {
     assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 None 9"]"#]);
     let mut extensions = http::Extensions::new();
     extensions.insert(User("ada"));
-    let mut peer = MockWebSocket::with(wire().extensions(extensions), |driver| driver);
-    peer.connection().link().attributes().set(9_u16);
-    let session = peer.open(server.clone()).await.unwrap();
-    texts(&mut peer);
-    let mut client = Client { peer, session, id: String::new() };
+    let mut client = Client::connect_over(wire().extensions(extensions), server.clone()).await;
+    client.peer.connection().link().attributes().set(9_u16);
     assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 Some(\"ada\") 9"]"#]);
 }
 
@@ -338,6 +290,81 @@ async fn malformed_messages_are_dealt_with_as_the_dialect_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_contains_no_more_than_the_limits_that_were_set() {
+    let limits = MessageLimits::default().with_max_depth(3).with_max_uri(5).with_max_call_id(2).with_max_list(1);
+    let args = async |arguments: CallArguments| Ok::<_, CallError>(arguments.to_raw());
+    let server = build(Wamp::new().procedure("{*all}", args).topic("{*all}", Open).limits(limits));
+    let mut client = open(&server).await;
+    assert_eq!(client.say(r#"[2,"id","12345",[[1]]]"#).await, [r#"[3,"id",[[[1]]]]"#]);
+    for most in [r#"[1,"a","12345"]"#, r#"[5,"12345"]"#, r#"[6,"12345"]"#, r#"[7,"12345",[[1]],["x"],["y"]]"#] {
+        assert_eq!(client.say(most).await, [""; 0], "{most}");
+    }
+    // The one number says whether there is a call to be answered.
+    for (beyond, answers) in [
+        (r#"[2,"id","12345",[[[1]]]]"#, 1),
+        (r#"[2,"id","123456"]"#, 1),
+        (r#"[2,"id3","12345"]"#, 0),
+        (r#"[1,"123456","a"]"#, 0),
+        (r#"[1,"a","123456"]"#, 0),
+        (r#"[5,"123456"]"#, 0),
+        (r#"[6,"123456"]"#, 0),
+        (r#"[7,"123456",1]"#, 0),
+        (r#"[7,"12345",[[[1]]]]"#, 0),
+        (r#"[7,"12345",1,["x","y"]]"#, 0),
+        (r#"[7,"12345",1,[],["x","y"]]"#, 0),
+    ] {
+        let mut client = open(&server).await;
+        assert_eq!(client.say_last(beyond).await.reason, Reason::BadPeer, "{beyond}");
+        let heard = client.heard();
+        assert_eq!(heard.len(), answers, "{beyond}");
+        assert!(heard.iter().all(|answer| answer.starts_with(r#"[4,"id","#)), "{heard:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_a_message_is_told_to_the_handler_within() {
+    struct Notes(Arc<Mutex<Vec<String>>>);
+    impl Handler<WampConnection> for Notes {
+        type State = ();
+        async fn on_open(&self, _: &WampConnection) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_message(&self, _: &WampConnection, _: &mut (), _: Request) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_error(&self, _: &WampConnection, _: &mut (), error: Error) -> Verdict {
+            self.0.lock().unwrap().push(error.to_string());
+            Verdict::Continue
+        }
+    }
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let mut client = Client::connect(WampLayer::new(Notes(notes.clone()))).await;
+    for bad in [Message::Binary("[5,\"t\"]".into()), "{".into(), r#"[5,7]"#.into()] {
+        assert_eq!(client.session.deliver(bad).await, None);
+    }
+    let notes = notes.lock().unwrap();
+    assert_eq!(*notes, ["not text", "not JSON", "a string expected, at element 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_without_end_never_come() {
+    let watch = Watch::default();
+    let slow = async || {
+        sleep(Duration::from_secs(1)).await;
+        Ok::<u8, CallError>(1)
+    };
+    let wamp = Wamp::new().procedure("slow", slow).call_timeout(Duration::MAX);
+    let server = build(wamp.topic("t", TopicRoute::new(watch.clone()).every(Duration::MAX)));
+    let mut client = open(&server).await;
+    client.say(r#"[2,"1","slow"]"#).await;
+    assert_eq!(client.hear().await, [r#"[3,"1",1]"#]);
+    client.say(r#"[5,"t"]"#).await;
+    watch.take();
+    sleep(Duration::from_secs(1_000_000)).await;
+    assert_eq!(watch.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn topics_are_there_while_somebody_listens() {
     let wamp = Wamp::new().topic("http://a/{room}", Open);
     let topics = wamp.topics();
@@ -366,6 +393,62 @@ async fn topics_are_there_while_somebody_listens() {
     assert_eq!((x.publish(&1).unwrap().sent, x.len()), (0, 0));
     bob.session.close(ClosedBy::Lost, Reason::Other).await;
     assert_eq!((uris(), topics.len(), topics.retract("http://a/w")), (vec!["http://a/w".to_owned()], 0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_written_once_and_sent_wherever_it_is_wanted() {
+    let wamp = Wamp::new().topic("{*all}", Open);
+    let topics = wamp.topics();
+    let server = build(wamp);
+    let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+    ada.say(r#"[5,"a"]"#).await;
+    bob.say(r#"[5,"b"]"#).await;
+    let event = Event::new("a", &1).unwrap();
+    assert_eq!(event.as_text().as_str(), r#"[8,"a",1]"#);
+    for topic in ["a", "b", "nobody"] {
+        topics.topic(topic).send(event.clone());
+    }
+    assert_eq!(
+        (ada.hear().await, bob.hear().await),
+        (vec![r#"[8,"a",1]"#.to_owned()], vec![r#"[8,"a",1]"#.to_owned()])
+    );
+    // What cannot be written is nothing to somebody only.
+    let unwritable = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert_eq!(topics.topic("nobody").publish(&unwritable).unwrap().sent, 0);
+    assert!(topics.topic("a").publish(&unwritable).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_keeps_the_latest_event_of_a_kind_if_that_is_wanted() {
+    let wamp = Wamp::new().topic("t", Open);
+    let topics = wamp.topics();
+    let mut client = open(&build(wamp)).await;
+    client.say(r#"[5,"t"]"#).await;
+    client.peer.stall();
+    let topic = topics.topic("t");
+    topic.send(Event::new("t", "first").unwrap());
+    assert_eq!(client.session.turn().await, None);
+    for n in 0..5 {
+        topic.send_with(Event::new("t", &n).unwrap(), SlowPeer::KeepLatest(7));
+    }
+    client.peer.resume();
+    assert_eq!(client.hear().await, [r#"[8,"t","first"]"#, r#"[8,"t",4]"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_may_register_a_prefix_and_tell_the_client() {
+    let shorten = async |conn: WampConnection| {
+        conn.prefix("calc", "http://a/calc#").await.map_err(CallError::internal)?;
+        let refused = conn.prefix("http", "http://a").await.is_err();
+        conn.register_prefix("c", "http://a/calc#")?;
+        Ok::<bool, CallError>(refused)
+    };
+    let server = build(Wamp::new().procedure("shorten", shorten).procedure("http://a/calc#add", add));
+    let mut client = open(&server).await;
+    assert_eq!(client.say(r#"[2,"1","shorten"]"#).await, [r#"[1,"calc","http://a/calc#"]"#, r#"[3,"1",true]"#]);
+    for procedure in ["calc:add", "c:add"] {
+        assert_eq!(client.say(&format!(r#"[2,"1","{procedure}",1,2]"#)).await, [r#"[3,"1",3.0]"#]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -470,6 +553,90 @@ async fn handlers_refuse_rewrite_and_swallow_and_learn_who_leaves() {
     ada.session.close(ClosedBy::Peer, Reason::Done).await;
     assert_eq!(watch.take(), ["unsubscribed t/x 0"]);
     assert_eq!(quiet.take().last().unwrap(), "unsubscribed quiet 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_can_take_a_subscription_away() {
+    let watch = Watch::default();
+    let wamp = Wamp::new().topic("t/{name}", watch.clone());
+    let topics = wamp.topics();
+    let server = build(wamp);
+    let (mut ada, mut bob) = (open(&server).await, open(&server).await);
+    for client in [&mut ada, &mut bob] {
+        client.say(r#"[5,"t/x"]"#).await;
+    }
+    watch.take();
+    let topic = topics.topic("t/x");
+    let find = |id: &str| {
+        let mut found = None;
+        topic.for_each(|conn| found = found.take().or((conn.session_id().as_str() == id).then(|| conn.clone())));
+        found.unwrap()
+    };
+    let of_ada = find(&ada.id);
+    topics.topic("t/y").remove(&of_ada);
+    topic.remove(&of_ada);
+    topic.remove(&of_ada);
+    ada.session.woken().await;
+    assert_eq!(ada.session.turn().await, None);
+    assert_eq!(watch.take(), ["unsubscribed t/x 1"]);
+    topic.publish("hi").unwrap();
+    assert_eq!(bob.hear().await, [r#"[8,"t/x","hi"]"#]);
+    assert_eq!(ada.heard(), [""; 0], "nothing is said about it, and nothing published to it");
+    ada.say(r#"[5,"t/x"]"#).await;
+    assert_eq!(watch.take(), ["subscribe t/x 1", "subscribed t/x 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_begin_and_end_for_the_application_too() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (opened, closed) = (told.clone(), told.clone());
+    let server = build(
+        Wamp::new()
+            .topic("t", Open)
+            .on_open(move |conn| {
+                let mut opened = opened.lock().unwrap();
+                opened.push(format!("opened {}", conn.session_id().as_str()));
+                let refused = opened.len() == 3;
+                async move { if refused { Err(Error::new(Reason::Policy, "full")) } else { Ok(()) } }
+            })
+            .on_close(move |conn, why| {
+                let closed = closed.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    closed.lock().unwrap().push(format!("closed {} {:?}", conn.session_id().as_str(), why.by));
+                    panic!("on purpose");
+                }
+            }),
+    );
+    let mut ada = open(&server).await;
+    ada.say(r#"[5,"t"]"#).await;
+    let id = ada.id.clone();
+    ada.session.close(ClosedBy::Peer, Reason::Done).await;
+    assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [format!("opened {id}"), format!("closed {id} Peer")]);
+    told.lock().unwrap().resize(2, String::new());
+    let mut refused = MockWebSocket::with(wire(), |driver| driver);
+    assert_eq!(refused.open(server.clone()).await.unwrap_err().reason(), Reason::Policy);
+    assert_eq!(texts(&mut refused).len(), 1, "the WELCOME comes first");
+    assert_eq!(told.lock().unwrap().len(), 3, "who is refused does not leave");
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_can_share_topics() {
+    let guests = Wamp::new().topic("news", Watch::default());
+    let topics = guests.topics();
+    let members = Wamp::new().topic("{*all}", Open).with_topics(topics.clone());
+    let (guests, members) = (build(guests), build(members));
+    let (mut guest, mut member) = (open(&guests).await, open(&members).await);
+    for topic in ["news", "secret"] {
+        for client in [&mut guest, &mut member] {
+            client.say(&format!(r#"[5,"{topic}"]"#)).await;
+        }
+    }
+    assert_eq!((topics.topic("news").len(), topics.topic("secret").len()), (2, 1));
+    member.say(r#"[7,"news",2]"#).await;
+    assert_eq!(guest.hear().await, [r#"[8,"news",2]"#], "by the rules of whose client publishes");
+    guest.say(r#"[7,"news",2]"#).await;
+    assert_eq!(member.hear().await, [r#"[8,"news",[2]]"#]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -706,6 +873,28 @@ async fn middleware_is_met_in_the_order_in_which_it_was_added() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn middleware_may_call_with_other_arguments() {
+    struct Twice(BoxProcedure);
+    impl Procedure for Twice {
+        async fn call(&self, mut call: Invocation) -> Outcome {
+            let (n,) = call.arguments().deserialize::<(f64,)>()?;
+            call.set_arguments(CallArguments::new(&(n, n))?);
+            self.0.call(call).await
+        }
+    }
+    let mut client = open(&build(Wamp::new().procedure("add", add).calls_through(Twice))).await;
+    assert_eq!(client.say(r#"[2,"1","add",1.5]"#).await, [r#"[3,"1",3.0]"#]);
+    let lists = [CallArguments::new(&[1, 2]), CallArguments::new(&(1, 2)), CallArguments::new(&vec![1, 2])];
+    for arguments in lists {
+        let arguments = arguments.unwrap();
+        assert_eq!((arguments.len(), arguments.deserialize::<(u8, u8)>()), (2, Ok((1, 2))));
+        assert_eq!(arguments, CallArguments::new(&[1, 2]).unwrap());
+    }
+    assert!(CallArguments::new(&[0_u8; 0]).unwrap().is_empty());
+    assert!(CallArguments::new(&7).is_err() && CallArguments::new(&"[1]").is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn handlers_come_by_name_too_and_what_cannot_be_is_an_error() {
     let handlers = || Handlers::new().procedure("adder", || add).topic("open", || Open);
     let wamp = Wamp::new().handlers(handlers()).procedure_named("add", "adder").topic_named("t", "open");
@@ -744,11 +933,7 @@ async fn requests_come_whole_to_a_handler_of_ones_own() {
             Ok(())
         }
     }
-    let mut peer = MockWebSocket::with(wire(), |driver| driver);
-    let mut session = peer.open(WampLayer::new(Echo)).await.unwrap();
-    texts(&mut peer);
-    session.message(r#"[1,"p","http://p#"]"#.into()).await.unwrap();
-    session.message(r#"[2,"1","p:x"]"#.into()).await.unwrap();
-    assert_eq!(texts(&mut peer), [r#"[3,"1","http://p#x"]"#]);
-    let _: &WebSocketConnection = peer.connection();
+    let mut client = Client::connect(WampLayer::new(Echo)).await;
+    assert_eq!(client.say(r#"[1,"p","http://p#"]"#).await, [""; 0]);
+    assert_eq!(client.say(r#"[2,"1","p:x"]"#).await, [r#"[3,"1","http://p#x"]"#]);
 }

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::http::HeaderMap;
 use wsrv_rfc6455::http::header::{COOKIE, HeaderValue};
-use wsrv_rfc6455::{Began, Event, Limits, Message, Protocol};
+use wsrv_rfc6455::{Began, CloseCode, Event, Limits, Message, Protocol, SendError};
 use wsrv_wamp::{
-    CallFailure, ClientError, ClientOptions, ConnectFailure, ConnectionFault, Exclude, RawValue, SendFailure,
-    SignInFailure, WampClient, uris,
+    CallFailure, ClientError, ClientOptions, ConnectFailure, ConnectionFault, Exclude, MessageLimits, RawValue,
+    SendFailure, SignInFailure, WampClient, uris,
 };
 
 const WELCOME: &str = r#"[0,"me",1,"test"]"#;
@@ -327,7 +327,7 @@ async fn a_slow_application_loses_the_oldest_events_and_is_told_how_many() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         let event = slow.recv().await.unwrap();
-        seen.push((event.get::<i32>().unwrap(), event.missed()));
+        seen.push((event.deserialize::<i32>().unwrap(), event.missed()));
     }
     assert_eq!(seen, [(7, 7), (8, 0), (9, 0)]);
 
@@ -352,7 +352,7 @@ async fn events_that_came_before_the_end_are_received_after_it() {
     server.say(r#"[8,"t",1]"#).await;
     drop(server);
     client.closed().await;
-    assert_eq!(news.recv().await.unwrap().get::<i32>().unwrap(), 1);
+    assert_eq!(news.recv().await.unwrap().deserialize::<i32>().unwrap(), 1);
     assert!(news.recv().await.is_none() && news.recv().await.is_none());
 }
 
@@ -404,6 +404,53 @@ async fn binary_messages_close_with_1003_and_broken_frames_with_1002() {
     assert!(matches!(client.closed().await.fault, Some(ConnectionFault::Protocol(_))));
 }
 
+#[tokio::test]
+async fn a_server_says_no_more_than_the_limits_that_were_set() {
+    let limits = MessageLimits::default().with_max_depth(3).with_max_uri(5);
+    let options = ClientOptions::default().with_message_limits(Limits::default().with_max_message(100));
+    let options = options.with_wamp_limits(limits);
+    let most = format!(r#"[8,"12345","{}"]"#, "x".repeat(86));
+    for (beyond, code) in [
+        (format!(r#"[8,"12345","{}"]"#, "x".repeat(87)), 1009),
+        (r#"[8,"12345",[[[1]]]]"#.to_owned(), 1002),
+        (r#"[8,"123456",1]"#.to_owned(), 1002),
+    ] {
+        let (client, mut server) = connected(options.clone(), 1 << 20).await;
+        let mut events = client.subscribe("12345").await.unwrap();
+        server.heard().await;
+        assert_eq!(most.len(), 100);
+        for most in [&*most, r#"[8,"12345",[[1]]]"#] {
+            server.say(most).await;
+            assert!(events.recv().await.is_some(), "{most}");
+        }
+        server.say(&*beyond).await;
+        assert_eq!(server.close().await.0, code, "{beyond}");
+        drop(server);
+        let fault = client.closed().await.fault;
+        assert!(matches!(
+            (code, fault),
+            (1009, Some(ConnectionFault::Protocol(_))) | (1002, Some(ConnectionFault::Message(_)))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_the_answer_is_no_longer_than_the_limit_that_was_set() {
+    for (max, is_taken) in [(100, false), (1000, true)] {
+        let (stream, theirs) = duplex(4096);
+        let options = ClientOptions::default().with_head_limits(HeadLimits::default().with_max_size(max));
+        let serving = async {
+            let mut server = Server::accept(theirs, Some("wamp")).await;
+            if is_taken {
+                server.say(WELCOME).await;
+            }
+            server
+        };
+        let (client, _server) = tokio::join!(WampClient::over(stream, "localhost", "/", options), serving);
+        assert!(matches!((is_taken, client), (true, Ok(_)) | (false, Err(ConnectFailure::Head(_)))), "{max}");
+    }
+}
+
 // --- the end, and the clock ---
 
 #[tokio::test]
@@ -426,6 +473,54 @@ async fn what_was_sent_before_a_close_goes_out_before_it() {
     assert!(matches!(client.call::<i32>("p", &()).await.unwrap_err(), CallFailure::Disconnected(_)));
     assert!(matches!(client.publish("t", &1).await.unwrap_err(), SendFailure::Disconnected(_)));
     assert!(client.subscribe("t").await.unwrap_err().ended.is_some());
+}
+
+#[tokio::test]
+async fn a_close_of_ones_own_has_its_code_and_reason_and_a_bad_code_closes_nothing() {
+    let (client, mut server) = pair().await;
+    for bad in [0, 999, 1005, 1006, 1015, 5000] {
+        let refused = client.close_with(CloseCode::from(bad), "bye").await.unwrap_err();
+        assert_eq!(refused, SendError::InvalidCloseCode, "{bad}");
+    }
+    client.publish("t", &1).await.unwrap();
+    assert_eq!(server.heard().await, r#"[7,"t",1]"#);
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close_with(CloseCode::from(4000), "é".repeat(100)).await }
+    });
+    assert_eq!(server.close().await, (4000, "é".repeat(61)), "what is longer than 123 bytes is cut");
+    drop(server);
+    let ended = closing.await.unwrap().unwrap();
+    assert_eq!((ended.closed.began, ended.closed.code.as_u16()), (Began::Us, 4000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_without_end_never_come() {
+    let options = ClientOptions::default()
+        .with_connect_timeout(Duration::MAX)
+        .with_call_timeout(Some(Duration::MAX))
+        .with_close_timeout(Duration::MAX)
+        .with_ping_after(Some(Duration::MAX))
+        .with_pong_timeout(Duration::MAX);
+    let (client, mut server) = connected(options.clone(), 1 << 20).await;
+    let call = calling(&client, "p");
+    server.heard().await;
+    sleep(Duration::from_secs(1_000_000)).await;
+    server.say(r#"[3,"1",1]"#).await;
+    assert_eq!(call.await.unwrap().unwrap(), 1);
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close().await }
+    });
+    sleep(Duration::from_secs(1_000_000)).await;
+    assert!(!closing.is_finished());
+    assert_eq!(server.close().await.0, 1000);
+    drop(server);
+    assert!(closing.await.unwrap().closed.clean);
+
+    // Pinged, the server may be silent for ever.
+    let (client, _server) = connected(options.with_ping_after(Some(Duration::from_secs(1))), 1 << 20).await;
+    assert!(tokio::time::timeout(Duration::from_secs(1_000_000), client.closed()).await.is_err());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// let grant = Grant::none()
 ///     .call("http://example.com/calc#add")
 ///     .topic(TopicGrant::prefix("http://example.com/event#"))
-///     .topic(TopicGrant::exact("http://example.com/event#log").publish(false));
+///     .topic(TopicGrant::exact("http://example.com/event#log").with_publish(false));
 /// assert!(grant.may_call("http://example.com/calc#add"));
 /// assert!(grant.may_publish("http://example.com/event#x") && !grant.may_publish("http://example.com/event#log"));
 /// ```
@@ -61,14 +61,14 @@ impl TopicGrant {
         TopicGrant { prefix: true, ..Self::exact(uri) }
     }
 
-    /// Whether events may be published.
-    pub fn publish(mut self, may: bool) -> Self {
+    /// Sets [`publish`](Self::publish).
+    pub fn with_publish(mut self, may: bool) -> Self {
         self.publish = may;
         self
     }
 
-    /// Whether it may be subscribed to.
-    pub fn subscribe(mut self, may: bool) -> Self {
+    /// Sets [`subscribe`](Self::subscribe).
+    pub fn with_subscribe(mut self, may: bool) -> Self {
         self.subscribe = may;
         self
     }
@@ -123,8 +123,8 @@ mod tests {
     fn the_topic_itself_counts_before_the_longest_beginning() {
         let grant = Grant::none()
             .topic(TopicGrant::prefix("a/"))
-            .topic(TopicGrant::prefix("a/b/").publish(false))
-            .topic(TopicGrant::exact("a/b/c").subscribe(false))
+            .topic(TopicGrant::prefix("a/b/").with_publish(false))
+            .topic(TopicGrant::exact("a/b/c").with_subscribe(false))
             .topic(TopicGrant::exact("x"));
         for (uri, publish, subscribe) in [
             ("a/", true, true),
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn it_is_written_as_clients_read_it() {
-        let grant = Grant::none().call("c").topic(TopicGrant::prefix("t").publish(false));
+        let grant = Grant::none().call("c").topic(TopicGrant::prefix("t").with_publish(false));
         let json = r#"{"pubsub":[{"uri":"t","prefix":true,"pub":false,"sub":true}],"rpc":[{"uri":"c","call":true}]}"#;
         assert_eq!(serde_json::to_string(&grant).unwrap(), json);
         assert_eq!(serde_json::from_str::<Grant>(json).unwrap(), grant);

@@ -125,14 +125,16 @@ impl<'a> Arguments<'a> {
         found.into_iter()
     }
 
-    /// The elements of an argument that is an array, if it is the only one; else the arguments as they are.
+    /// The elements of an argument that is an array, if it is the only one. `None`: the arguments are what they are.
     ///
     /// Ratchet calls procedures so, for which `f([1,2])` and `f(1,2)` are the same: see
     /// [`Dialect::unwrap_arguments`](crate::Dialect::unwrap_arguments). A single object stays an argument, because its
     /// members have names and no places.
-    pub fn unwrapped(self) -> Self {
-        let inner = Some(self).filter(|arguments| arguments.len == 1).and_then(|arguments| arguments.get(0));
-        inner.and_then(|inner| Self::new(inner.get(), 0).ok()).unwrap_or(self)
+    pub fn unwrapped(self) -> Option<Self> {
+        if self.len != 1 {
+            return None;
+        }
+        Self::new(self.get(0)?.get(), 0).ok()
     }
 
     /// Reads the arguments into a type: a tuple with one element for each, a `Vec`, a struct with one field for each,

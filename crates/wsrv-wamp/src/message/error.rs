@@ -22,6 +22,9 @@ pub struct MessageError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The message is binary.
+    #[error("not text")]
+    NotText,
     /// The text is not JSON.
     #[error("not JSON")]
     NotJson,
@@ -94,7 +97,7 @@ impl MessageError {
     /// A message that is no text.
     #[cfg(feature = "server")]
     pub(crate) const fn not_text() -> Self {
-        Self::new(ErrorKind::NotJson)
+        Self::new(ErrorKind::NotText)
     }
 
     /// A prefix that can be none.

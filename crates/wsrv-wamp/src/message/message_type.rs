@@ -40,11 +40,6 @@ impl MessageType {
     pub const fn id(self) -> u8 {
         self as u8
     }
-
-    /// Whether it is one that clients send.
-    pub const fn is_from_client(self) -> bool {
-        matches!(self, Self::Prefix | Self::Call | Self::Subscribe | Self::Unsubscribe | Self::Publish)
-    }
 }
 
 /// Its name, as `CALLRESULT`.

@@ -2,7 +2,7 @@
 
 use super::{BoxProcedure, Invocation, Outcome, Procedure};
 use std::time::Instant;
-use wsrv_core::Connection;
+use wsrv_core::{Connection, ConnectionId};
 
 /// Writes each call to the log, by the crate `tracing` at the level info: the connection, the procedure, how long it took
 /// and how it ended. Arguments and results are not written.
@@ -29,7 +29,8 @@ impl CallLog {
 
 impl Procedure for CallLog {
     async fn call(&self, call: Invocation) -> Outcome {
-        let mut entry = Entry { call: call.clone(), began: Instant::now(), outcome: "dropped".to_owned() };
+        let (conn, procedure) = (call.connection().id(), call.procedure().to_owned());
+        let mut entry = Entry { conn, procedure, began: Instant::now(), outcome: "dropped".to_owned() };
         let outcome = self.next.call(call).await;
         entry.outcome = match &outcome {
             Ok(_) => "ok".to_owned(),
@@ -39,16 +40,17 @@ impl Procedure for CallLog {
     }
 }
 
-/// Written when it is dropped.
+/// Written when it is dropped. The call's arguments are not kept for it.
 struct Entry {
-    call: Invocation,
+    conn: ConnectionId,
+    procedure: String,
     began: Instant,
     outcome: String,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let (conn, procedure) = (self.call.connection().id(), self.call.procedure());
-        tracing::info!(%conn, procedure, time = ?self.began.elapsed(), outcome = self.outcome, "call");
+        let Entry { conn, procedure, began, outcome } = self;
+        tracing::info!(%conn, procedure, time = ?began.elapsed(), outcome, "call");
     }
 }

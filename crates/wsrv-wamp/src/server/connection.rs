@@ -1,11 +1,13 @@
 //! A connection that speaks WAMP.
 
+use super::removals::Removals;
+use super::settings::Settings;
 use super::{CallError, Request, SessionId};
 use crate::message::{
     encode_call_error, encode_call_result, encode_event, encode_prefix, encode_welcome, serialize_call_result,
     serialize_event,
 };
-use crate::{Dialect, PrefixError, Prefixes, RawValue};
+use crate::{Dialect, Exclude, PrefixError, Prefixes, RawValue, Recipients};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -26,14 +28,16 @@ pub struct WampConnection {
 
 struct Session {
     id: SessionId,
-    identity: Arc<str>,
-    dialect: Dialect,
+    settings: Arc<Settings>,
     prefixes: Mutex<Prefixes>,
+    removals: Removals,
 }
 
 impl WampConnection {
-    pub(crate) fn new(lower: &WebSocketConnection, identity: Arc<str>, dialect: Dialect, prefixes: Prefixes) -> Self {
-        let session = Session { id: SessionId::random(), identity, dialect, prefixes: Mutex::new(prefixes) };
+    pub(crate) fn new(lower: &WebSocketConnection, settings: &Arc<Settings>) -> Self {
+        let prefixes = Mutex::new(settings.prefixes());
+        let session =
+            Session { id: SessionId::random(), settings: settings.clone(), prefixes, removals: Removals::default() };
         WampConnection { lower: lower.clone(), session: Arc::new(session) }
     }
 
@@ -50,12 +54,23 @@ impl WampConnection {
 
     /// What this server calls itself.
     pub fn identity(&self) -> &str {
-        &self.session.identity
+        &self.session.settings.identity
     }
 
     /// How the protocol's open questions are answered here.
     pub fn dialect(&self) -> &Dialect {
-        &self.session.dialect
+        &self.session.settings.dialect
+    }
+
+    /// Who receives an event that this client publishes: those who are eligible (`None`: everybody) and not excluded, as
+    /// the [dialect](Self::dialect) says.
+    pub fn recipients<'a>(&'a self, exclude: &'a Exclude<'a>, eligible: Option<&'a [Cow<'a, str>]>) -> Recipients<'a> {
+        Recipients::new(exclude, eligible, Some(self.session.id.as_str()), self.dialect())
+    }
+
+    /// Topics that the server takes from this client.
+    pub(crate) fn removals(&self) -> &Removals {
+        &self.session.removals
     }
 
     /// Replaces a prefix that this client has registered by the URI it stands for.
@@ -67,7 +82,8 @@ impl WampConnection {
     ///
     /// # Errors
     ///
-    /// There are too many, or one of the two is too long.
+    /// There are too many, one of the two is too long, or the prefix can be none: it is empty, has a colon in it, or is a
+    /// scheme such as `http`.
     pub fn register_prefix(&self, prefix: &str, uri: &str) -> Result<(), PrefixError> {
         self.prefixes().set(prefix, uri)
     }
@@ -101,7 +117,7 @@ impl WampConnection {
         self.lower.send(encode_call_result(id, result)).await
     }
 
-    /// Answers a call with an error.
+    /// Answers a call with an error; a [fault](super::Fault) in the words of [`Wamp::faults`](super::Wamp::faults).
     ///
     /// # Errors
     ///
@@ -111,6 +127,7 @@ impl WampConnection {
     ///
     /// Dropped before it is ready, nothing is sent.
     pub async fn call_error(&self, id: &str, error: &CallError) -> Result<(), SendError> {
+        let error = self.session.settings.told(error);
         self.lower.send(encode_call_error(id, error.uri(), error.description(), error.raw_details())).await
     }
 
@@ -127,17 +144,17 @@ impl WampConnection {
         self.lower.send(event.0.clone()).await
     }
 
-    /// Closes with this code and text.
+    /// Closes with this code and text. One longer than 123 bytes is cut.
     ///
     /// # Errors
     ///
-    /// The code may not be sent, or the text is too long.
+    /// The code may not be sent.
     pub fn close_with(&self, code: CloseCode, reason: impl Into<Text>) -> Result<(), SendError> {
         self.lower.close_with(code, reason)
     }
 
     pub(crate) async fn welcome(&self) -> Result<(), SendError> {
-        self.lower.send(encode_welcome(self.session.id.as_str(), &self.session.identity)).await
+        self.lower.send(encode_welcome(self.session.id.as_str(), self.identity())).await
     }
 
     pub(crate) fn prefixes(&self) -> MutexGuard<'_, Prefixes> {

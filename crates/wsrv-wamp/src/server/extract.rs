@@ -13,7 +13,7 @@ pub struct Args<T>(pub T);
 
 impl<T: DeserializeOwned> FromCall for Args<T> {
     fn from_call(call: &Invocation) -> Result<Self, CallError> {
-        let read = call.arguments().read();
+        let read = call.arguments().deserialize();
         Ok(Args(read.map_err(|error| Fault::InvalidArguments { why: error.to_string() })?))
     }
 }

@@ -1,10 +1,10 @@
 //! WAMP on a WebSocket: messages in, requests out.
 
 use super::request::{owned, owned_exclude};
-use super::{Call, CallArguments, CallError, Fault, Publication, Request, WampConnection};
-use crate::{ClientMessage, Dialect, Malformed, MessageError, MessageLimits, PrefixError, Prefixes, uris};
+use super::settings::Settings;
+use super::{Call, CallArguments, Fault, Publication, Request, WampConnection};
+use crate::{ClientMessage, Malformed, MessageError, PrefixError, uris};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use wsrv_core::{Closed, Connection, Error, Handler, Reason, Verdict};
@@ -16,47 +16,11 @@ use wsrv_rfc6455::{CloseCode, Message};
 /// is, and answers each call itself.
 ///
 /// The WELCOME goes out before the inner handler opens. Prefixes are kept here: requests have full URIs. Malformed
-/// messages are dealt with as the [dialect](Dialect::malformed) says, after a call with a readable id was answered;
-/// binary ones count among them.
+/// messages are dealt with as the [dialect](crate::Dialect::malformed) says, after a call with a readable id was
+/// answered; binary ones count among them.
 pub struct WampLayer<H> {
     inner: H,
-    settings: Settings,
-}
-
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) identity: Arc<str>,
-    pub(crate) dialect: Dialect,
-    pub(crate) limits: MessageLimits,
-    pub(crate) max_prefixes: usize,
-    pub(crate) needs_subprotocol: bool,
-    pub(crate) faults: Faults,
-}
-
-/// Puts the application's words in place of ours.
-pub(crate) type Faults = Arc<dyn Fn(&Fault) -> Option<CallError> + Send + Sync>;
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            identity: concat!("wsrv/", env!("CARGO_PKG_VERSION")).into(),
-            dialect: Dialect::default(),
-            limits: MessageLimits::default(),
-            max_prefixes: 100,
-            needs_subprotocol: true,
-            faults: Arc::new(|_| None),
-        }
-    }
-}
-
-/// What the caller is told.
-pub(crate) fn tell(faults: &Faults, error: CallError) -> CallError {
-    let Some(fault) = error.fault() else { return error };
-    let told = catch_unwind(AssertUnwindSafe(|| faults(fault))).unwrap_or_else(|_| {
-        tracing::error!("what words faults panicked");
-        None
-    });
-    told.unwrap_or(error)
+    settings: Arc<Settings>,
 }
 
 impl<H: Handler<WampConnection>> WampLayer<H> {
@@ -67,23 +31,13 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
     }
 
     pub(crate) fn with(inner: H, settings: Settings) -> Self {
-        WampLayer { inner, settings }
-    }
-
-    #[cfg(feature = "cra")]
-    pub(crate) fn into_parts(self) -> (H, Settings) {
-        (self.inner, self.settings)
+        WampLayer { inner, settings: Arc::new(settings) }
     }
 
     /// The same layer around another handler: one of your own, or a layer between this one and what
     /// [`Wamp::build`](super::Wamp::build) makes.
     pub fn map<G: Handler<WampConnection>>(self, around: impl FnOnce(H) -> G) -> WampLayer<G> {
         WampLayer { inner: around(self.inner), settings: self.settings }
-    }
-
-    /// The handler within.
-    pub fn inner(&self) -> &H {
-        &self.inner
     }
 
     /// Whether a client has to offer the [subprotocol](uris::SUBPROTOCOL): for the route that leads here.
@@ -94,7 +48,7 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
     async fn malformed(&self, conn: &WampConnection, error: MessageError) -> Result<(), Error> {
         if let Some(id) = error.call_id() {
             let fault = Fault::Malformed { why: error.to_string() };
-            conn.call_error(id, &tell(&self.settings.faults, fault.into())).await?;
+            conn.call_error(id, &fault.into()).await?;
         }
         match self.settings.dialect.malformed {
             Malformed::Ignore => {
@@ -133,9 +87,7 @@ impl<H: Handler<WampConnection>> Handler<WebSocketConnection> for WampLayer<H> {
         if self.settings.needs_subprotocol && lower.subprotocol() != Some(uris::SUBPROTOCOL) {
             return Err(Error::new(Reason::BadPeer, "the subprotocol wamp was not agreed on"));
         }
-        let Settings { identity, dialect, max_prefixes, limits, .. } = &self.settings;
-        let prefixes = Prefixes::new().with_join(dialect.join).with_max_len(*max_prefixes).with_max_uri(limits.max_uri);
-        let conn = WampConnection::new(lower, identity.clone(), *dialect, prefixes);
+        let conn = WampConnection::new(lower, &self.settings);
         conn.welcome().await?;
         let inner = self.inner.on_open(&conn).await?;
         Ok(WampState { conn, inner })
@@ -148,7 +100,7 @@ impl<H: Handler<WampConnection>> Handler<WebSocketConnection> for WampLayer<H> {
         message: Message,
     ) -> Result<(), Error> {
         let WampState { conn, inner } = state;
-        let Settings { limits, dialect, .. } = &self.settings;
+        let Settings { limits, dialect, .. } = &*self.settings;
         let Message::Text(text) = message else {
             return self.malformed(conn, MessageError::not_text()).await;
         };

@@ -1,7 +1,6 @@
-//! URIs with parameters, and who is meant by one.
+//! URIs with parameters.
 
 use regex_lite::Regex;
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,13 +87,22 @@ impl Pattern {
         }
     }
 
+    /// Whether the pattern means this URI. Where the parameters do not matter: nothing is kept of them.
+    pub fn is_match(&self, uri: &str) -> bool {
+        match &self.meaning {
+            Meaning::Exact => self.text == uri,
+            Meaning::Prefix(prefix, _) => uri.starts_with(&**prefix),
+            Meaning::Regex(regex, _) => regex.is_match(uri),
+        }
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether it means one URI only: itself.
-    pub fn is_exact(&self) -> bool {
+    pub(super) fn is_exact(&self) -> bool {
         matches!(self.meaning, Meaning::Exact)
     }
 }
@@ -138,53 +146,6 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// What is meant by a URI: of those patterns that match, the one of the highest priority; among equals a URI itself
-/// before any pattern, and then the one that was added first.
-#[derive(Debug)]
-pub(crate) struct PatternMap<T> {
-    /// The highest priority first.
-    levels: BTreeMap<std::cmp::Reverse<i32>, Level<T>>,
-}
-
-#[derive(Debug)]
-struct Level<T> {
-    exact: HashMap<String, T>,
-    patterns: Vec<(Pattern, T)>,
-}
-
-impl<T> PatternMap<T> {
-    pub(crate) fn new() -> Self {
-        PatternMap { levels: BTreeMap::new() }
-    }
-
-    /// `None`: this very pattern is there with this priority.
-    pub(crate) fn insert(&mut self, pattern: Pattern, priority: i32, value: T) -> Option<()> {
-        let level = self.levels.entry(std::cmp::Reverse(priority));
-        let level = level.or_insert_with(|| Level { exact: HashMap::new(), patterns: Vec::new() });
-        let is_known = level.exact.contains_key(&pattern.text)
-            || level.patterns.iter().any(|(known, _)| known.text == pattern.text);
-        if is_known {
-            return None;
-        }
-        match pattern.is_exact() {
-            true => drop(level.exact.insert(pattern.text, value)),
-            false => level.patterns.push((pattern, value)),
-        }
-        Some(())
-    }
-
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.levels.values().flat_map(|level| level.exact.values().chain(level.patterns.iter().map(|(_, value)| value)))
-    }
-
-    pub(crate) fn find(&self, uri: &str) -> Option<(&T, UriParams)> {
-        self.levels.values().find_map(|level| {
-            let exact = level.exact.get(uri).map(|value| (value, UriParams::default()));
-            exact.or_else(|| level.patterns.iter().find_map(|(pattern, value)| Some((value, pattern.matches(uri)?))))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,25 +168,14 @@ mod tests {
             ("{*all}", "", Some(vec![("all", "")])),
             ("a.c(", "abc(", None),
         ] {
-            let found = Pattern::new(pattern).unwrap().matches(uri);
+            let pattern = Pattern::new(pattern).unwrap();
+            let found = pattern.matches(uri);
+            assert_eq!(pattern.is_match(uri), found.is_some(), "{pattern:?} {uri}");
             let found = found.as_ref().map(|found| found.iter().collect::<Vec<_>>());
-            assert_eq!(found, params, "{pattern} {uri}");
+            assert_eq!(found, params, "{pattern:?} {uri}");
         }
         for bad in ["{", "}", "a{b", "a}b", "{}", "{*}", "{a}{a}", "{*a}b", "{a{b}}"] {
             assert!(Pattern::new(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn the_highest_priority_wins_then_the_uri_itself_then_who_came_first() {
-        let mut map = PatternMap::new();
-        for (pattern, priority, value) in
-            [("{*all}", 0, 1), ("a/{x}", 0, 2), ("a/b", 0, 3), ("a/{x}", 5, 4), ("low", -1, 5), ("c/{*x}", -1, 6)]
-        {
-            map.insert(Pattern::new(pattern).unwrap(), priority, value).unwrap();
-        }
-        assert_eq!(map.insert(Pattern::new("a/b").unwrap(), 0, 9), None, "it is there");
-        let find = |uri| map.find(uri).map(|(value, _)| *value);
-        assert_eq!((find("a/b"), find("a/b/c"), find("low"), find("c/d")), (Some(4), Some(1), Some(1), Some(1)));
     }
 }

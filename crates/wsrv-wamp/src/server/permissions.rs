@@ -90,11 +90,6 @@ impl Permissions {
         self
     }
 
-    /// Whether it is allowed.
-    pub fn allow(&self, conn: &WampConnection, action: Action, uri: &str) -> bool {
-        self.explain(conn, action, uri).is_allowed()
-    }
-
     /// Whether it is allowed, and which rule says so.
     pub fn explain(&self, conn: &WampConnection, action: Action, uri: &str) -> Decision<'_> {
         let rule = self.rules.iter().enumerate().find(|(_, rule)| rule.means(conn, action, uri));
@@ -156,7 +151,7 @@ impl Rule {
 
     fn means(&self, conn: &WampConnection, action: Action, uri: &str) -> bool {
         self.actions.contains(&action)
-            && self.pattern.matches(uri).is_some()
+            && self.pattern.is_match(uri)
             && self.who.as_ref().is_none_or(|who| (who.is_meant)(conn))
     }
 }

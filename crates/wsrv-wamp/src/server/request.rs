@@ -67,10 +67,9 @@ impl CallArguments {
 
     /// The elements of a list that is the only argument; else the arguments as they are.
     pub(crate) fn unwrapped_in(message: &Text, arguments: &Arguments<'_>) -> Self {
-        let unwrapped = arguments.unwrapped();
-        match unwrapped.text().len() == message.len() {
-            true => Self::found_in(message, arguments),
-            false => CallArguments { text: unwrapped.text().into(), skip: unwrapped.skip(), len: unwrapped.len() },
+        match arguments.unwrapped() {
+            Some(list) => CallArguments { text: list.text().into(), skip: list.skip(), len: list.len() },
+            None => Self::found_in(message, arguments),
         }
     }
 
@@ -94,21 +93,25 @@ impl CallArguments {
     /// # Errors
     ///
     /// There are more or fewer, or one is of another type.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
-        Arguments::from_parts(self.text.as_str(), self.skip, self.len).deserialize()
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ArgumentsError> {
+        self.borrowed().deserialize()
     }
 
     /// Each of them as the client has written it.
     pub fn to_raw(&self) -> Vec<Box<RawValue>> {
-        Arguments::from_parts(self.text.as_str(), self.skip, self.len).iter().map(ToOwned::to_owned).collect()
+        self.borrowed().iter().map(ToOwned::to_owned).collect()
+    }
+
+    fn borrowed(&self) -> Arguments<'_> {
+        Arguments::from_parts(self.text.as_str(), self.skip, self.len)
     }
 }
 
 /// They are equal if they are written alike.
 impl PartialEq for CallArguments {
     fn eq(&self, other: &Self) -> bool {
-        let raw = |arguments: &Self| arguments.to_raw().iter().map(|raw| raw.get().to_owned()).collect::<Vec<_>>();
-        self.len == other.len && raw(self) == raw(other)
+        self.len == other.len
+            && self.borrowed().iter().map(RawValue::get).eq(other.borrowed().iter().map(RawValue::get))
     }
 }
 

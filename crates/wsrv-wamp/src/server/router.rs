@@ -1,12 +1,13 @@
 //! Requests to those who answer them.
 
-use super::layer::{Faults, tell};
-use super::pattern::PatternMap;
+use super::hooks::Hooks;
+use super::pattern_map::PatternMap;
 use super::procedure::Started;
 use super::states::States;
-use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute};
+use super::topic_handler::{BoxTopicHandler, TopicContext, TopicHandler, TopicRoute, panicked};
 use super::{Call, CallError, Fault, Invocation, ProcedureRoute, Publication, Request, TopicRegistry, WampConnection};
-use crate::{Exclude, Recipients};
+use crate::Exclude;
+use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
@@ -31,10 +32,21 @@ pub struct Router {
     pub(crate) topics: Arc<TopicRoutes>,
     pub(crate) registry: TopicRegistry,
     pub(crate) states: Arc<States>,
-    pub(crate) faults: Faults,
-    pub(crate) max_calls: usize,
-    pub(crate) max_call_bytes: usize,
-    pub(crate) max_subscriptions: usize,
+    pub(crate) bounds: Bounds,
+    pub(crate) hooks: Hooks,
+}
+
+/// What one connection may hold.
+pub(crate) struct Bounds {
+    pub(crate) calls: usize,
+    pub(crate) call_bytes: usize,
+    pub(crate) subscriptions: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { calls: 128, call_bytes: 1024 * 1024, subscriptions: 1_000 }
+    }
 }
 
 /// What is remembered of one connection.
@@ -57,15 +69,10 @@ struct Subscription {
     _member: NamedMembership<WampConnection>,
 }
 
-/// A call up to its answer, and then how many bytes had come with it.
+/// A call up to its answer, or the end of a subscription that the server has taken; and then how many bytes had come with it.
 type Running = Pin<Box<dyn Future<Output = usize> + Send>>;
 
 impl Router {
-    /// The topics, to publish from anywhere.
-    pub fn topics(&self) -> &TopicRegistry {
-        &self.registry
-    }
-
     async fn call(&self, conn: &WampConnection, state: &mut RouterState, call: Call) -> Result<(), Error> {
         let Call { id, procedure, arguments } = call;
         let bytes = arguments.held();
@@ -80,7 +87,7 @@ impl Router {
                 (Box::pin(ready(Err(unknown.into()))), None, "".into())
             }
         };
-        let answered = answer(conn.clone(), id, name, started, time, self.faults.clone());
+        let answered = answer(conn.clone(), id, name, started, time);
         let mut running: Running = Box::pin(answered.map(move |()| bytes));
         // Most are answered at once, and never become one among others.
         if poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await.is_ready() {
@@ -91,7 +98,7 @@ impl Router {
         // from this peer meanwhile.
         poll_fn(|cx| {
             state.calls.go_on(cx);
-            match state.calls.are_too_many(self.max_calls, self.max_call_bytes) {
+            match state.calls.are_too_many(&self.bounds) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             }
@@ -105,7 +112,7 @@ impl Router {
             return Ok(());
         }
         let Some((route, cx)) = self.find(conn, &topic) else { return Ok(()) };
-        if state.subscriptions.len() >= self.max_subscriptions {
+        if state.subscriptions.len() >= self.bounds.subscriptions {
             return Err(Error::new(Reason::Policy, "too many subscriptions"));
         }
         if let Err(why) = alongside(&mut state.calls, route.handler.on_subscribe(&cx)).await {
@@ -136,15 +143,11 @@ impl Router {
                 return;
             }
         };
-        let (dialect, topic) = (conn.dialect(), cx.topic());
-        match (&publication.exclude, &publication.eligible) {
+        let Publication { event, exclude, eligible, .. } = &publication;
+        match (exclude, eligible) {
             // By far the most frequent, and cheaper by connection than by name.
-            (Exclude::Default, None) if dialect.exclude_publisher => topic.publish_to_others(&publication.event, conn),
-            (exclude, eligible) => {
-                let me = Some(conn.session_id().as_str());
-                let recipients = Recipients::new(exclude, eligible.as_deref(), me, dialect);
-                topic.publish_to(&publication.event, &recipients)
-            }
+            (Exclude::Default, None) if conn.dialect().exclude_publisher => cx.topic().publish_to_others(event, conn),
+            _ => cx.topic().publish_to(event, &conn.recipients(exclude, eligible.as_deref())),
         };
     }
 
@@ -159,10 +162,25 @@ impl Router {
 }
 
 impl Subscription {
+    /// The same by nobody's request, so that a panic is nobody's either. It brings no bytes with it.
+    async fn taken_away(self) -> usize {
+        let Subscription { cx, handler, _member: member } = self;
+        drop(member);
+        tell_end(&cx, &handler).await;
+        0
+    }
+
     async fn end(self) {
         let Subscription { cx, handler, _member: member } = self;
         drop(member);
         handler.on_unsubscribed(&cx).await;
+    }
+}
+
+/// Tells a handler that somebody is no subscriber any more, where a panic of it is to harm nobody else.
+async fn tell_end(cx: &TopicContext, handler: &BoxTopicHandler) {
+    if AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind().await.is_err() {
+        panicked(cx.topic());
     }
 }
 
@@ -172,14 +190,7 @@ fn is_orderly(closed: Closed) -> bool {
 }
 
 /// Lets a call run to its end, whatever that is, and answers it.
-async fn answer(
-    conn: WampConnection,
-    id: String,
-    procedure: Arc<str>,
-    started: Started,
-    time: Option<Duration>,
-    faults: Faults,
-) {
+async fn answer(conn: WampConnection, id: String, procedure: Arc<str>, started: Started, time: Option<Duration>) {
     // What a panic leaves half done is the procedure's own.
     let started = AssertUnwindSafe(started).catch_unwind();
     let ended = match time {
@@ -195,7 +206,7 @@ async fn answer(
     }
     let _gone = match outcome {
         Ok(result) => conn.raw_result(&id, &result).await,
-        Err(error) => conn.call_error(&id, &tell(&faults, error)).await,
+        Err(error) => conn.call_error(&id, &error).await,
     };
 }
 
@@ -217,8 +228,8 @@ impl Calls {
         self.running.as_ref().map_or(0, |running| running.len())
     }
 
-    fn are_too_many(&self, max_calls: usize, max_bytes: usize) -> bool {
-        self.len() > max_calls || self.len() > 1 && self.bytes > max_bytes
+    fn are_too_many(&self, bounds: &Bounds) -> bool {
+        self.len() > bounds.calls || self.len() > 1 && self.bytes > bounds.call_bytes
     }
 
     fn push(&mut self, running: Running, bytes: usize) {
@@ -245,7 +256,8 @@ impl Calls {
 impl Handler<WampConnection> for Router {
     type State = RouterState;
 
-    async fn on_open(&self, _: &WampConnection) -> Result<RouterState, Error> {
+    async fn on_open(&self, conn: &WampConnection) -> Result<RouterState, Error> {
+        self.hooks.open(conn).await?;
         Ok(RouterState { subscriptions: HashMap::new(), calls: Calls::default() })
     }
 
@@ -269,25 +281,21 @@ impl Handler<WampConnection> for Router {
         // All have ended before the first is told, and one that hangs or panics keeps none of the others from being told.
         let ended: Vec<_> =
             subscriptions.into_values().map(|subscription| (subscription.cx, subscription.handler)).collect();
-        let told: FuturesUnordered<_> = ended
-            .iter()
-            .map(|(cx, handler)| {
-                AssertUnwindSafe(handler.on_unsubscribed(cx)).catch_unwind().map(move |told| {
-                    if told.is_err() {
-                        tracing::error!(topic = cx.topic().uri(), "a handler of topics panicked");
-                    }
-                })
-            })
-            .collect();
-        told.collect::<()>().await;
+        let told: FuturesUnordered<_> = ended.iter().map(|(cx, handler)| tell_end(cx, handler)).collect();
+        join(told.collect::<()>(), self.hooks.close(conn, closed)).await;
     }
 
     fn poll_background(
         &self,
-        _: &WampConnection,
+        conn: &WampConnection,
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
+        for topic in conn.removals().take(cx) {
+            if let Some(subscription) = state.subscriptions.remove(&topic) {
+                state.calls.push(Box::pin(subscription.taken_away()), 0);
+            }
+        }
         state.calls.go_on(cx);
         Poll::Pending
     }

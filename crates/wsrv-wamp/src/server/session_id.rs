@@ -1,5 +1,6 @@
 //! Names of sessions.
 
+use super::random::random;
 use std::fmt;
 
 /// A session's name: 128 bits from the operating system, in 32 hexadecimal digits. Nobody guesses it.
@@ -9,10 +10,9 @@ pub struct SessionId([u8; 32]);
 impl SessionId {
     /// # Panics
     ///
-    /// If the operating system has no random numbers, in which case nothing here can be safe.
+    /// If the operating system has no random numbers.
     pub(crate) fn random() -> Self {
-        let mut bits = [0; 16];
-        getrandom::fill(&mut bits).expect("the operating system has random numbers");
+        let bits: [u8; 16] = random();
         let mut text = [0; 32];
         for (pair, byte) in text.chunks_exact_mut(2).zip(bits) {
             let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
@@ -24,12 +24,6 @@ impl SessionId {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("made of digits")
-    }
-}
-
-impl AsRef<str> for SessionId {
-    fn as_ref(&self) -> &str {
-        self.as_str()
     }
 }
 

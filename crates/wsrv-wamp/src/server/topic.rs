@@ -2,7 +2,7 @@
 
 use super::SessionId;
 use super::router::TopicRoutes;
-use super::topic_handler::TopicHandler;
+use super::topic_handler::{TopicHandler, panicked};
 use super::{Event, Pattern, UriParams, WampConnection};
 use crate::{RawValue, Recipients};
 use futures_util::FutureExt;
@@ -50,6 +50,11 @@ impl Default for TopicRegistry {
 }
 
 impl TopicRegistry {
+    /// No topics yet, for a [`Wamp`](super::Wamp::with_topics) to be.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// By whom topics tick, if any do.
     pub(crate) fn tick_by(&self, routes: Arc<TopicRoutes>) {
         if routes.values().any(|route| route.tick.is_some()) {
@@ -105,18 +110,18 @@ impl TopicRegistry {
         match event {
             GroupEvent::Created => {
                 let Some((route, params)) = routes.find(uri) else { return };
-                let Some(period) = route.tick else { return };
+                // One that is too long for the clock is never over.
+                let first = |period| Some((Instant::now().checked_add(period)?, period));
+                let Some((first, period)) = route.tick.and_then(first) else { return };
                 let (handler, topic) = (route.handler.clone(), self.topic(uri.clone()));
                 let ticking = tokio::spawn(async move {
-                    let mut times = interval_at(Instant::now() + period, period);
+                    let mut times = interval_at(first, period);
                     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     loop {
                         times.tick().await;
                         // What a panic leaves half done is the handler's own; the next tick is another one.
                         let ticked = AssertUnwindSafe(handler.on_tick(&topic, &params)).catch_unwind();
-                        if ticked.await.is_err() {
-                            tracing::error!(topic = topic.uri(), "a handler of topics panicked");
-                        }
+                        ticked.await.unwrap_or_else(|_| panicked(&topic));
                     }
                 });
                 lock(&self.0.ticks).insert(uri.clone(), ticking.abort_handle());
@@ -163,18 +168,21 @@ impl Topic {
         self.group.name()
     }
 
-    /// Publishes an event to all subscribers. It is written once for all of them.
+    /// Publishes an event to all subscribers. It is written once for all of them, and not at all without any.
     ///
     /// # Errors
     ///
-    /// The event cannot be written as JSON.
+    /// The event cannot be written as JSON, and somebody has subscribed.
     pub fn publish(&self, event: &(impl Serialize + ?Sized)) -> Result<Delivery, serde_json::Error> {
-        Ok(self.group.send(Event::new(self.uri(), event)?))
+        match self.is_empty() {
+            true => Ok(Delivery::default()),
+            false => Ok(self.group.send(Event::new(self.uri(), event)?)),
+        }
     }
 
     /// Publishes an event that is JSON already.
     pub fn publish_raw(&self, event: &RawValue) -> Delivery {
-        self.publish_filtered(event, |_| true)
+        self.group.send(Unwritten { topic: self.uri(), event })
     }
 
     /// Publishes an event to those subscribers that are meant.
@@ -182,20 +190,13 @@ impl Topic {
         if recipients.is_everybody() {
             return self.publish_raw(event);
         }
-        self.publish_filtered(event, |conn| recipients.includes(conn.session_id().as_str()))
+        let event = Unwritten { topic: self.uri(), event };
+        self.group.send_filtered(event, |conn| recipients.includes(conn.session_id().as_str()))
     }
 
     /// The same to all but one.
     pub fn publish_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
-        self.publish_filtered(event, |conn| conn.id() != than.id())
-    }
-
-    fn publish_filtered(&self, event: &RawValue, wanted: impl FnMut(&WampConnection) -> bool) -> Delivery {
-        match self.is_empty() {
-            // Not written for nobody.
-            true => Delivery::default(),
-            false => self.group.send_filtered(Event::raw(self.uri(), event), wanted),
-        }
+        self.group.send_filtered(Unwritten { topic: self.uri(), event }, |conn| conn.id() != than.id())
     }
 
     /// Sends an event that is there already, which may be another topic's.
@@ -223,6 +224,13 @@ impl Topic {
         self.group.contains(conn)
     }
 
+    /// Takes this connection's subscription from it, as if it had unsubscribed. It happens in the connection's own turn,
+    /// so what is published at the same time may still reach it. The protocol has no message that would tell the client,
+    /// and nothing keeps it from subscribing again but a [handler](TopicHandler::on_subscribe) that refuses.
+    pub fn remove(&self, conn: &WampConnection) {
+        conn.removals().push(self.group.name().clone());
+    }
+
     /// The subscribers' sessions at this moment.
     pub fn sessions(&self) -> Vec<SessionId> {
         let mut sessions = Vec::new();
@@ -233,6 +241,18 @@ impl Topic {
     /// Looks at each subscriber there is at this moment.
     pub fn for_each(&self, look: impl FnMut(&WampConnection)) {
         self.group.for_each(look);
+    }
+}
+
+/// An event that the group writes if it has somebody to send it to.
+struct Unwritten<'a> {
+    topic: &'a str,
+    event: &'a RawValue,
+}
+
+impl From<Unwritten<'_>> for Event {
+    fn from(Unwritten { topic, event }: Unwritten<'_>) -> Self {
+        Event::raw(topic, event)
     }
 }
 

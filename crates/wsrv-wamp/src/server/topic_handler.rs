@@ -166,6 +166,11 @@ pub trait TopicHandler: Send + Sync + 'static {
     }
 }
 
+/// For the log: the handler of this topic has panicked where nobody else is to be harmed.
+pub(crate) fn panicked(topic: &Topic) {
+    tracing::error!(topic = topic.uri(), "a handler of topics panicked");
+}
+
 /// Lets everybody subscribe and publish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open;

@@ -1,17 +1,21 @@
 //! A server's procedures and topics, described.
 
-use super::layer::{Settings, WampLayer};
-use super::pattern::{InvalidPattern, Pattern, PatternMap};
+use super::handlers::{Handlers, Named};
+use super::hooks::Hooks;
+use super::layer::WampLayer;
+use super::pattern::{InvalidPattern, Pattern};
+use super::pattern_map::PatternMap;
 use super::procedure::{BoxProcedure, IntoProcedure, IntoProcedureRoute, ProcedureRoute};
-use super::router::{Router, TopicRoutes};
+use super::router::{Bounds, Router, TopicRoutes};
+use super::settings::Settings;
 use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
-use super::{CallError, Fault, Permissions, TopicRegistry};
+use super::{CallError, Fault, Permissions, TopicRegistry, WampConnection};
 use crate::{Dialect, Malformed, MessageLimits};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use wsrv_core::{Closed, Error};
 use wsrv_rfc6455::CloseCode;
 
 /// Describes what a server offers by WAMP: procedures, topics, and how both are dealt with. [`build`](Wamp::build)
@@ -54,10 +58,9 @@ pub struct Wamp {
     through: Through,
     states: States,
     settings: Settings,
-    max_calls: Option<usize>,
-    max_call_bytes: Option<usize>,
-    max_subscriptions: Option<usize>,
+    bounds: Bounds,
     call_timeout: Option<Duration>,
+    hooks: Hooks,
 }
 
 #[derive(Default)]
@@ -70,6 +73,18 @@ struct Through {
 enum Offered<T> {
     Here(T),
     Named(String),
+}
+
+impl<T> Offered<T> {
+    fn find(self, named: &Named<T>) -> Result<T, WampError> {
+        match self {
+            Offered::Here(route) => Ok(route),
+            Offered::Named(name) => match named.get(&name) {
+                Some(make) => Ok(make()),
+                None => Err(WampError::UnknownHandler(name)),
+            },
+        }
+    }
 }
 
 /// What was described cannot be.
@@ -166,7 +181,7 @@ impl Wamp {
 
     /// What callers are told of a [`Fault`]. `None`: the usual, which is `CallError::from(fault)`.
     pub fn faults(mut self, tell: impl Fn(&Fault) -> Option<CallError> + Send + Sync + 'static) -> Self {
-        self.settings.faults = Arc::new(tell);
+        self.settings.faults = Box::new(tell);
         self
     }
 
@@ -184,7 +199,7 @@ impl Wamp {
     }
 
     /// What the server calls itself in the WELCOME. Default `wsrv/` and the version.
-    pub fn identity(mut self, identity: impl Into<Arc<str>>) -> Self {
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
         self.settings.identity = identity.into();
         self
     }
@@ -203,20 +218,20 @@ impl Wamp {
 
     /// How many topics a connection may have subscribed to at once. Default 1,000.
     pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
-        self.max_subscriptions = Some(subscriptions);
+        self.bounds.subscriptions = subscriptions;
         self
     }
 
     /// How many calls of a connection may run at once. Default 128.
     pub fn max_calls(mut self, calls: usize) -> Self {
-        self.max_calls = Some(calls);
+        self.bounds.calls = calls;
         self
     }
 
     /// How many bytes of messages the calls of a connection that run at once may have brought. One call may always run.
     /// Default 1 MiB.
     pub fn max_call_bytes(mut self, bytes: usize) -> Self {
-        self.max_call_bytes = Some(bytes);
+        self.bounds.call_bytes = bytes;
         self
     }
 
@@ -224,6 +239,35 @@ impl Wamp {
     /// connection lives.
     pub fn call_timeout(mut self, time: Duration) -> Self {
         self.call_timeout = Some(time);
+        self
+    }
+
+    /// Serves these topics instead of its own: several [`Wamp`]s with the same ones, such as one for those who have signed
+    /// in and one for guests, publish to each other's subscribers. Each decides by its own handlers who may. Topics
+    /// [tick](TopicRoute::every) as the first of them that was built and has ticks says.
+    pub fn with_topics(mut self, topics: TopicRegistry) -> Self {
+        self.registry = topics;
+        self
+    }
+
+    /// Called with each connection once its session has begun, behind the WELCOME and before its first request. An error
+    /// closes it.
+    pub fn on_open<F: Future<Output = Result<(), Error>> + Send + 'static>(
+        mut self,
+        hook: impl Fn(WampConnection) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.set_open(hook);
+        self
+    }
+
+    /// Called with each connection that ends and for which [`on_open`](Self::on_open) did not fail, beside
+    /// [`on_unsubscribed`](TopicHandler::on_unsubscribed) for each of its topics and within the same
+    /// [time](wsrv_core::Limits::on_close_timeout). It is a subscriber of nothing any more.
+    pub fn on_close<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        hook: impl Fn(WampConnection, Closed) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.set_close(hook);
         self
     }
 
@@ -236,7 +280,8 @@ impl Wamp {
     ///
     /// # Errors
     ///
-    /// A pattern makes no sense or is there twice, or a name is unknown.
+    /// A pattern makes no sense or is there twice with one priority, a name is unknown to the
+    /// [handlers](Self::handlers), or the [dialect](Self::dialect) closes with a code that no close frame may have.
     pub fn build(self) -> Result<WampLayer<Router>, WampError> {
         let Wamp { registry, handlers, through, settings, .. } = self;
         if let Malformed::Close(code) = settings.dialect.malformed
@@ -246,13 +291,7 @@ impl Wamp {
         }
         let mut procedures = PatternMap::new();
         for (pattern, offered) in self.procedures {
-            let route = match offered {
-                Offered::Here(route) => route,
-                Offered::Named(name) => match handlers.procedures.get(&name) {
-                    Some(make) => make(),
-                    None => return Err(WampError::UnknownHandler(name)),
-                },
-            };
+            let route = offered.find(&handlers.procedures)?;
             let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
             let (name, timeout) = (pattern.as_str().into(), route.timeout.or(self.call_timeout));
             insert(
@@ -264,28 +303,13 @@ impl Wamp {
         }
         let mut topics = TopicRoutes::new();
         for (pattern, offered) in self.topics {
-            let route = match offered {
-                Offered::Here(route) => route,
-                Offered::Named(name) => match handlers.topics.get(&name) {
-                    Some(make) => make(),
-                    None => return Err(WampError::UnknownHandler(name)),
-                },
-            };
+            let route = offered.find(&handlers.topics)?;
             let wrapped = through.topics.iter().rev().fold(route.handler, |next, around| around(next));
             insert(&mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
         }
         let (topics, states) = (Arc::new(topics), Arc::new(self.states));
         registry.tick_by(topics.clone());
-        let router = Router {
-            procedures,
-            topics,
-            registry,
-            states,
-            faults: settings.faults.clone(),
-            max_calls: self.max_calls.unwrap_or(128),
-            max_call_bytes: self.max_call_bytes.unwrap_or(1024 * 1024),
-            max_subscriptions: self.max_subscriptions.unwrap_or(1_000),
-        };
+        let router = Router { procedures, topics, registry, states, bounds: self.bounds, hooks: self.hooks };
         Ok(WampLayer::with(router, settings))
     }
 }
@@ -300,50 +324,5 @@ impl fmt::Debug for Wamp {
             .field("procedures", &self.procedures.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
             .field("topics", &self.topics.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-/// Procedures and handlers of topics by name.
-///
-/// Each is made anew for each pattern that it is offered under.
-#[derive(Default)]
-pub struct Handlers {
-    procedures: HashMap<String, Box<dyn Fn() -> ProcedureRoute + Send + Sync>>,
-    topics: HashMap<String, Box<dyn Fn() -> TopicRoute + Send + Sync>>,
-}
-
-impl Handlers {
-    /// No names yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Names what makes a procedure, or a [`ProcedureRoute`]. A later one of the same name replaces it.
-    pub fn procedure<M, P: IntoProcedureRoute<M>>(
-        mut self,
-        name: impl Into<String>,
-        make: impl Fn() -> P + Send + Sync + 'static,
-    ) -> Self {
-        self.procedures.insert(name.into(), Box::new(move || make().into_route()));
-        self
-    }
-
-    /// Names what makes a handler of topics, or a [`TopicRoute`]. A later one of the same name replaces it.
-    pub fn topic<H: Into<TopicRoute>>(
-        mut self,
-        name: impl Into<String>,
-        make: impl Fn() -> H + Send + Sync + 'static,
-    ) -> Self {
-        self.topics.insert(name.into(), Box::new(move || make().into()));
-        self
-    }
-}
-
-impl fmt::Debug for Handlers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handlers")
-            .field("procedures", &self.procedures.keys().collect::<Vec<_>>())
-            .field("topics", &self.topics.keys().collect::<Vec<_>>())
-            .finish()
     }
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wsrv_rfc6455::handshake::ClientRequest;
-use wsrv_rfc6455::http::Uri;
-use wsrv_rfc6455::{CloseCode, CloseFrame};
+use wsrv_rfc6455::{CloseCode, CloseFrame, SendError, Text};
 
+use super::address::Address;
 use super::shared::{CloseOnDrop, EndOnDrop, Handle, Shared};
 use super::subscription::Queue;
 use super::{CallFailure, ClientOptions, ConnectFailure, Disconnected, Ended, SendFailure, Subscription, socket};
@@ -43,7 +43,7 @@ use crate::{CallId, Exclude, uris};
 /// let mut news = client.subscribe("http://example.com/news").await?;
 /// client.publish("http://example.com/news", "it rains").await?;
 /// while let Some(event) = news.recv().await {
-///     println!("{}", event.get::<String>()?);
+///     println!("{}", event.deserialize::<String>()?);
 /// }
 /// # Ok(())
 /// # }
@@ -269,15 +269,22 @@ impl WampClient {
     ///
     /// Takes [`close_timeout`](ClientOptions::close_timeout) at most. The close goes on if the future is dropped.
     pub async fn close(&self) -> Ended {
-        self.close_with(CloseCode::NORMAL.into()).await
+        self.shared().close(CloseCode::NORMAL.into());
+        self.closed().await
     }
 
-    /// As [`close`](Self::close), with a close code and reason of one's own. Only the first close counts. A code that may
-    /// not be sent becomes 1000.
-    pub async fn close_with(&self, frame: CloseFrame) -> Ended {
-        let sendable = frame.code.is_sendable();
-        self.shared().close(if sendable { frame } else { CloseCode::NORMAL.into() });
-        self.closed().await
+    /// As [`close`](Self::close), with a close code and reason of one's own. Only the first close counts. A reason longer
+    /// than 123 bytes is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::InvalidCloseCode`] if this code [may not be sent](CloseCode::is_sendable). Then nothing is closed.
+    pub async fn close_with(&self, code: CloseCode, reason: impl Into<Text>) -> Result<Ended, SendError> {
+        if !code.is_sendable() {
+            return Err(SendError::InvalidCloseCode);
+        }
+        self.shared().close(CloseFrame::new(code, reason));
+        Ok(self.closed().await)
     }
 
     /// Waits for the end of the connection, whoever ends it.
@@ -301,78 +308,5 @@ struct Forget<'a>(&'a Shared, CallId);
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.forget(self.1);
-    }
-}
-
-/// What a URL says.
-#[derive(Debug, PartialEq, Eq)]
-struct Address {
-    /// A name or an address, to be looked up.
-    name: String,
-    port: u16,
-    /// What the server is told.
-    host: String,
-    target: String,
-}
-
-impl Address {
-    fn parse(url: &str) -> Result<Self, ConnectFailure> {
-        let uri: Uri = url.parse().map_err(|_| ConnectFailure::Url)?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(ConnectFailure::Tls),
-            _ => return Err(ConnectFailure::Url),
-        }
-        let authority = uri.authority().ok_or(ConnectFailure::Url)?;
-        // Secrets in front of the host would get lost, so they are no part of such a URL.
-        if authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(ConnectFailure::Url);
-        }
-        let host = authority.host();
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| ConnectFailure::Url)?,
-            None if authority.as_str() == host => 80,
-            None => return Err(ConnectFailure::Url),
-        };
-        let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        // It writes the slash that a URL may leave out.
-        let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        Ok(Self {
-            name: name.to_owned(),
-            port,
-            host: if port == 80 { host.to_owned() } else { format!("{host}:{port}") },
-            target,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_says_where_to_connect_and_what_to_ask_for() {
-        for (url, name, port, host, target) in [
-            ("ws://example.com", "example.com", 80, "example.com", "/"),
-            ("ws://example.com:80/a?b=c", "example.com", 80, "example.com", "/a?b=c"),
-            ("ws://example.com:9000/wamp", "example.com", 9000, "example.com:9000", "/wamp"),
-            ("ws://127.0.0.1:1?x", "127.0.0.1", 1, "127.0.0.1:1", "/?x"),
-            ("ws://[::1]:9000/", "::1", 9000, "[::1]:9000", "/"),
-        ] {
-            let address = Address { name: name.into(), port, host: host.into(), target: target.into() };
-            assert_eq!(Address::parse(url).unwrap(), address, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_url_of_a_web_socket_is_refused() {
-        for url in ["", "example.com", "/wamp", "http://example.com/", "ws://", "ws://me:secret@example.com/", "ws:/a"]
-        {
-            assert!(matches!(Address::parse(url), Err(ConnectFailure::Url)), "{url}");
-        }
-        for url in ["ws://example.com:/", "ws://example.com:99999/", "ws://a b/"] {
-            assert!(matches!(Address::parse(url), Err(ConnectFailure::Url)), "{url}");
-        }
-        assert!(matches!(Address::parse("wss://example.com/"), Err(ConnectFailure::Tls)));
     }
 }

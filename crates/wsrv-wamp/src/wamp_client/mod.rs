@@ -1,5 +1,6 @@
 //! The client's side, over a stream of tokio.
 
+mod address;
 mod client;
 mod end;
 mod error;

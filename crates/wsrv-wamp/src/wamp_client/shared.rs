@@ -121,6 +121,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state, as long as something may be sent.
+    fn open(&self) -> Result<MutexGuard<'_, State>, Disconnected> {
+        let state = self.state();
+        if state.line.is_some() {
+            return Ok(state);
+        }
+        drop(state);
+        Err(self.disconnected())
+    }
+
     /// Waits until one more message may wait.
     pub(super) async fn room(&self) -> Result<Room, Disconnected> {
         self.room.clone().acquire_owned().await.map_err(|_| self.disconnected())
@@ -139,14 +149,10 @@ impl Shared {
     // --- from the application ---
 
     pub(super) fn prefix(&self, room: Room, prefix: &str, uri: &str) -> Result<(), SendFailure> {
-        let mut state = self.state();
-        if state.line.is_some() {
-            let text = state.session.prefix(prefix, uri)?;
-            state.send(text, Some(room));
-            return Ok(());
-        }
-        drop(state);
-        Err(self.disconnected().into())
+        let mut state = self.open()?;
+        let text = state.session.prefix(prefix, uri)?;
+        state.send(text, Some(room));
+        Ok(())
     }
 
     pub(super) fn call(
@@ -155,16 +161,12 @@ impl Shared {
         procedure: &str,
         arguments: &RawValue,
     ) -> Result<(CallId, oneshot::Receiver<Answer>), CallFailure> {
-        let mut state = self.state();
-        if state.line.is_some() {
-            let (call, text) = state.session.call(procedure, arguments).map_err(CallFailure::Arguments)?;
-            let (answer, answered) = oneshot::channel();
-            state.calls.insert(call, answer);
-            state.send(text, Some(room));
-            return Ok((call, answered));
-        }
-        drop(state);
-        Err(self.disconnected().into())
+        let mut state = self.open()?;
+        let (call, text) = state.session.call(procedure, arguments).map_err(CallFailure::Arguments)?;
+        let (answer, answered) = oneshot::channel();
+        state.calls.insert(call, answer);
+        state.send(text, Some(room));
+        Ok((call, answered))
     }
 
     /// Nobody waits for the answer any more.
@@ -175,7 +177,7 @@ impl Shared {
     }
 
     pub(super) fn outstanding(&self) -> usize {
-        self.state().calls.len()
+        self.state().session.outstanding().len()
     }
 
     pub(super) fn publish(
@@ -186,31 +188,23 @@ impl Shared {
         exclude: &Exclude<'_>,
         eligible: Option<&[Cow<'_, str>]>,
     ) -> Result<(), SendFailure> {
-        let state = self.state();
-        if state.line.is_some() {
-            let text = state.session.publish_to(topic, event, exclude, eligible).map_err(SendFailure::Event)?;
-            state.send(text, Some(room));
-            return Ok(());
-        }
-        drop(state);
-        Err(self.disconnected().into())
+        let state = self.open()?;
+        let text = state.session.publish_to(topic, event, exclude, eligible).map_err(SendFailure::Event)?;
+        state.send(text, Some(room));
+        Ok(())
     }
 
     /// The topic's full URI.
     pub(super) fn subscribe(&self, room: Room, topic: &str, queue: &Arc<Queue>) -> Result<Box<str>, Disconnected> {
-        let mut state = self.state();
-        if state.line.is_some() {
-            let topic: Box<str> = state.session.prefixes().resolve(topic).into();
-            let queues = state.topics.entry(topic.clone()).or_default();
-            queues.push(queue.clone());
-            if queues.len() == 1 {
-                let text = state.session.subscribe(&topic);
-                state.send(text, Some(room));
-            }
-            return Ok(topic);
+        let mut state = self.open()?;
+        let topic: Box<str> = state.session.prefixes().resolve(topic).into();
+        let queues = state.topics.entry(topic.clone()).or_default();
+        queues.push(queue.clone());
+        if queues.len() == 1 {
+            let text = state.session.subscribe(&topic);
+            state.send(text, Some(room));
         }
-        drop(state);
-        Err(self.disconnected())
+        Ok(topic)
     }
 
     /// Needs no room, for it cannot wait; there are no more of them than there were subscriptions.

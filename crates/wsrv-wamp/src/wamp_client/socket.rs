@@ -116,8 +116,9 @@ where
         if line.protocol.is_finished() && !unflushed {
             break;
         }
-        if line.due() < timer.deadline() || timer.is_elapsed() {
-            timer.as_mut().reset(line.due());
+        let due = line.due().unwrap_or_else(|| Instant::now() + FAR);
+        if due < timer.deadline() || timer.is_elapsed() {
+            timer.as_mut().reset(due);
         }
         tokio::select! {
             written = write(&mut writer, to_write), if unflushed || !to_write.is_empty() => match written {
@@ -177,7 +178,8 @@ where
 pub(super) struct Rest<S> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
-    deadline: Instant,
+    /// `None`: there is time without end.
+    deadline: Option<Instant>,
     broken: bool,
 }
 
@@ -194,7 +196,10 @@ impl<S: AsyncRead + AsyncWrite> Rest<S> {
             }
             let _ = self.writer.shutdown().await;
         };
-        let _ = timeout_at(self.deadline, goodbye).await;
+        match self.deadline {
+            Some(deadline) => drop(timeout_at(deadline, goodbye).await),
+            None => goodbye.await,
+        }
     }
 }
 
@@ -223,8 +228,8 @@ struct Line<F> {
     fault: Option<ConnectionFault>,
     /// The stream can be used no more.
     broken: bool,
-    /// When it must be over.
-    deadline: Option<Instant>,
+    /// When the end has begun.
+    closing: Option<Instant>,
     heard: Instant,
     pinged: Option<Instant>,
     /// How many bytes of the output are answers to pings, at most.
@@ -239,7 +244,7 @@ impl<F: FnMut(&str) -> Result<(), ClientError>> Line<F> {
             on_text,
             fault: None,
             broken: false,
-            deadline: None,
+            closing: None,
             heard: Instant::now(),
             pinged: None,
             pongs: 0,
@@ -308,7 +313,7 @@ impl<F: FnMut(&str) -> Result<(), ClientError>> Line<F> {
     }
 
     fn begin_closing(&mut self) {
-        self.deadline.get_or_insert_with(|| Instant::now() + self.settings.close_timeout);
+        self.closing.get_or_insert_with(Instant::now);
     }
 
     /// The stream is gone.
@@ -320,22 +325,22 @@ impl<F: FnMut(&str) -> Result<(), ClientError>> Line<F> {
         self.broken = true;
     }
 
-    /// When [`tick`](Self::tick) has something to do.
-    fn due(&self) -> Instant {
-        match (self.deadline, self.settings.ping_after, self.pinged) {
-            (Some(deadline), ..) => deadline,
-            (None, Some(_), Some(pinged)) => pinged + self.settings.pong_timeout,
-            (None, Some(silence), None) => self.heard + silence,
-            (None, None, _) => Instant::now() + FAR,
+    /// When [`tick`](Self::tick) has something to do. `None`: never, also where a time is too long for the clock.
+    fn due(&self) -> Option<Instant> {
+        match (self.closing, self.settings.ping_after, self.pinged) {
+            (Some(since), ..) => since.checked_add(self.settings.close_timeout),
+            (None, Some(_), Some(pinged)) => pinged.checked_add(self.settings.pong_timeout),
+            (None, Some(silence), None) => self.heard.checked_add(silence),
+            (None, None, _) => None,
         }
     }
 
     /// Looks at the clock. Breaks when the time is over.
     fn tick(&mut self) -> ControlFlow<()> {
-        if Instant::now() < self.due() {
+        if self.due().is_none_or(|due| Instant::now() < due) {
             return ControlFlow::Continue(());
         }
-        if self.deadline.is_some() {
+        if self.closing.is_some() {
             self.fault.get_or_insert(ConnectionFault::CloseTimeout);
         } else if self.pinged.is_some() {
             self.fault.get_or_insert(ConnectionFault::Silent);

@@ -95,7 +95,7 @@ impl TopicEvent {
     /// # Errors
     ///
     /// It is something else.
-    pub fn get<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+    pub fn deserialize<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.value.get())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::WampConnection;
 use crate::cra::{Grant, Salting, derive_key};
+use crate::server::random::random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
@@ -69,15 +70,6 @@ impl Secret {
 /// The form in which all salts are made here, real or not.
 pub(super) fn salt(bits: [u8; 16]) -> String {
     BASE64.encode(bits)
-}
-
-/// # Panics
-///
-/// If the operating system has no random numbers, in which case nothing here can be safe.
-pub(super) fn random<const N: usize>() -> [u8; N] {
-    let mut bits = [0; N];
-    getrandom::fill(&mut bits).expect("the operating system has random numbers");
-    bits
 }
 
 impl fmt::Debug for Secret {

@@ -1,7 +1,7 @@
 //! What a client has to sign.
 
-use super::account::random;
 use crate::cra::{Grant, Salting};
+use crate::server::random::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;

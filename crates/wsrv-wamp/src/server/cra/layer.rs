@@ -5,8 +5,7 @@ use super::challenge::Challenge;
 use super::settings::Cra;
 use super::signed_in::SignedIn;
 use crate::cra::{Grant, mac, verifies};
-use crate::server::layer::{Settings, tell};
-use crate::{CallArguments, CallError, Fault, Request, WampConnection, WampLayer, uris};
+use crate::{Action, CallArguments, CallError, Fault, Request, WampConnection, WampLayer, uris};
 use hmac::Hmac;
 use serde_json::{Map, Value};
 use sha2::Sha256;
@@ -14,7 +13,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
-use wsrv_core::{Closed, Connection, Error, Handler, Reason, SendError, Verdict};
+use wsrv_core::{Closed, Connection, Error, Handler, Reason, Verdict};
 
 /// A key and what its owner says about itself are no longer than this together, in bytes.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -24,7 +23,6 @@ const MAX_REQUEST: usize = 8 * 1024;
 pub struct CraLayer<H, S> {
     inner: H,
     cra: Cra<S>,
-    settings: Settings,
 }
 
 /// What is remembered of one connection.
@@ -83,17 +81,11 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
     /// `no-authentication-requested`, `anonymous-auth-forbidden`, `no-such-authkey`, `invalid-argument` (also for a key
     /// and what comes with it, if they are longer than 8 KiB), `invalid-signature` and `auth-permissions-error`.
     pub fn sign_in<S: Store>(self, cra: Cra<S>) -> WampLayer<CraLayer<H, S>> {
-        let (inner, settings) = self.into_parts();
-        WampLayer::with(CraLayer { inner, cra, settings: settings.clone() }, settings)
+        self.map(|inner| CraLayer { inner, cra })
     }
 }
 
 impl<H, S: Store> CraLayer<H, S> {
-    /// The handler within.
-    pub fn inner(&self) -> &H {
-        &self.inner
-    }
-
     /// Takes a request from outside. `Some`: the client has answered its challenge.
     async fn outside(
         &self,
@@ -101,9 +93,14 @@ impl<H, S: Store> CraLayer<H, S> {
         outside: &mut Outside,
         request: Request,
     ) -> Result<Option<SignedIn>, Error> {
-        let Request::Call(call) = request else {
-            tracing::debug!(conn = %conn.id(), "a topic was asked for before signing in");
-            return Ok(None);
+        let call = match request {
+            Request::Call(call) => call,
+            other => {
+                if let Some((action, topic)) = about(&other) {
+                    tracing::debug!(conn = %conn.id(), ?action, topic, "a topic was asked for before signing in");
+                }
+                return Ok(None);
+            }
         };
         let answer = match call.procedure.as_str() {
             uris::AUTHREQ => match self.challenge(conn, outside, &call.arguments).await {
@@ -124,7 +121,7 @@ impl<H, S: Store> CraLayer<H, S> {
             },
             _ => Fault::NoSuchProcedure { uri: call.procedure }.into(),
         };
-        self.refuse(conn, &call.id, answer).await?;
+        conn.call_error(&call.id, &answer).await?;
         Ok(None)
     }
 
@@ -191,9 +188,14 @@ impl<H, S: Store> CraLayer<H, S> {
         sleep(self.cra.delay()).await;
         Err(CallError::new(uris::INVALID_SIGNATURE, "the signature is wrong"))
     }
+}
 
-    async fn refuse(&self, conn: &WampConnection, id: &str, error: CallError) -> Result<(), SendError> {
-        conn.call_error(id, &tell(&self.settings.faults, error)).await
+/// What a subscription or a publication is about.
+fn about(request: &Request) -> Option<(Action, &str)> {
+    match request {
+        Request::Subscribe { topic } => Some((Action::Subscribe, topic)),
+        Request::Publish(publication) => Some((Action::Publish, &publication.topic)),
+        Request::Call(_) | Request::Unsubscribe { .. } => None,
     }
 }
 
@@ -207,7 +209,7 @@ fn requested(arguments: &CallArguments) -> Result<(Option<String>, Map<String, V
     if raw.iter().map(|argument| argument.get().len()).sum::<usize>() > MAX_REQUEST {
         return Err(invalid("the arguments are too long"));
     }
-    let mut values = arguments.read::<Vec<Value>>().map_err(|error| invalid(&error.to_string()))?.into_iter();
+    let mut values = arguments.deserialize::<Vec<Value>>().map_err(|error| invalid(&error.to_string()))?.into_iter();
     let key = match values.next() {
         None | Some(Value::Null) => None,
         Some(Value::String(key)) => Some(key),
@@ -225,7 +227,7 @@ fn requested(arguments: &CallArguments) -> Result<(Option<String>, Map<String, V
 
 /// The signature of `auth`.
 fn signature(arguments: &CallArguments) -> Result<Option<String>, CallError> {
-    let read = if arguments.is_empty() { Ok(None) } else { arguments.read().map(|(signature,)| signature) };
+    let read = if arguments.is_empty() { Ok(None) } else { arguments.deserialize().map(|(signature,)| signature) };
     read.map_err(|_| Fault::InvalidArguments { why: "a signature is a string or null".to_owned() }.into())
 }
 
@@ -249,20 +251,22 @@ impl<H: Handler<WampConnection>, S: Store> Handler<WampConnection> for CraLayer<
         let who = match &mut state.0 {
             Phase::Inside { who, inner } => {
                 let grant = who.grant();
-                let is_allowed = match &request {
-                    Request::Call(call) if matches!(call.procedure.as_str(), uris::AUTHREQ | uris::AUTH) => {
-                        let error = CallError::new(uris::ALREADY_AUTHENTICATED, "this session has signed in");
-                        return Ok(self.refuse(conn, &call.id, error).await?);
-                    }
-                    Request::Call(call) if !grant.may_call(&call.procedure) => {
-                        return Ok(self.refuse(conn, &call.id, Fault::NotAuthorized.into()).await?);
-                    }
-                    Request::Call(_) | Request::Unsubscribe { .. } => true,
-                    Request::Subscribe { topic } => grant.may_subscribe(topic),
-                    Request::Publish(publication) => grant.may_publish(&publication.topic),
-                };
-                if !is_allowed {
-                    tracing::debug!(conn = %conn.id(), key = ?who.key(), "a topic is not granted");
+                if let Request::Call(call) = &request {
+                    let error = match call.procedure.as_str() {
+                        uris::AUTHREQ | uris::AUTH => {
+                            CallError::new(uris::ALREADY_AUTHENTICATED, "this session has signed in")
+                        }
+                        procedure if !grant.may_call(procedure) => Fault::NotAuthorized.into(),
+                        _ => return self.inner.on_message(conn, inner, request).await,
+                    };
+                    return Ok(conn.call_error(&call.id, &error).await?);
+                }
+                let refused = about(&request).filter(|(action, topic)| match action {
+                    Action::Publish => !grant.may_publish(topic),
+                    _ => !grant.may_subscribe(topic),
+                });
+                if let Some((action, topic)) = refused {
+                    tracing::debug!(conn = %conn.id(), key = ?who.key(), ?action, topic, "a topic is not granted");
                     return Ok(());
                 }
                 return self.inner.on_message(conn, inner, request).await;

@@ -1,7 +1,8 @@
 //! How clients sign in.
 
-use super::account::{Account, Secret, random, salt};
+use super::account::{Account, Secret, salt};
 use crate::cra::{Grant, Salting, mac};
+use crate::server::random::random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::Mac;
@@ -58,7 +59,9 @@ impl<S> Cra<S> {
     pub(super) fn delay(&self) -> Duration {
         // From 53 bits, more than 0 and at most 1.
         let uniform = ((u64::from_le_bytes(random()) >> 11) + 1) as f64 / (1u64 << 53) as f64;
-        self.mean_delay.mul_f64((-uniform.ln()).clamp(0.0, 4.0))
+        let seconds = self.mean_delay.as_secs_f64() * (-uniform.ln()).clamp(0.0, 4.0);
+        // One that is too long to be told is for ever.
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }
 
@@ -128,6 +131,8 @@ mod tests {
         assert!(delays.iter().all(|delay| (0.0..=4.0).contains(delay)));
         assert!(delays.iter().any(|delay| *delay > 2.0) && delays.iter().any(|delay| *delay < 0.1));
         assert_eq!(Cra::new(()).failure_delay(Duration::ZERO).delay(), Duration::ZERO);
+        let endless = Cra::new(()).failure_delay(Duration::MAX);
+        assert!((0..100).any(|_| endless.delay() == Duration::MAX), "too long is for ever");
     }
 
     #[test]
