@@ -36,3 +36,5 @@ pub use store::RedisStore;
 pub use store::{BoxStore, MemoryStore, RawSession, Store, StoreError};
 #[cfg(feature = "files")]
 pub use store::{FileNames, FilesStore};
+#[cfg(feature = "postgres")]
+pub use store::{PostgresStore, SessionTable};

@@ -144,7 +144,7 @@ async fn users_are_found_by_their_sessions() {
         let session = peer.open(handler.clone()).await.unwrap();
         open.push((peer, session));
     }
-    assert_eq!(users.ids(), ["ada".into()]);
+    assert_eq!(users.ids().iter().map(|id| &**id).collect::<Vec<_>>(), ["ada"]);
     assert_eq!(users.user("ada").send("hello").sent, 2);
     assert_eq!(users.disconnect("ada", CloseCode::NO_STATUS, ""), 0, "that code cannot be sent");
     assert_eq!(users.disconnect("ada", CloseCode::POLICY, "banned"), 2);

@@ -33,9 +33,11 @@ use wsrv_rfc6455::{CloseCode, Text};
 pub struct Users(Arc<Inner>);
 
 struct Inner {
-    principal: Box<dyn Fn(&Session) -> Option<String> + Send + Sync>,
+    principal: Box<Principal>,
     connections: Groups<WebSocketConnection>,
 }
+
+type Principal = dyn Fn(&Session) -> Option<String> + Send + Sync;
 
 impl Users {
     /// An index by what this function finds in a session. `None`: nobody is logged in.

@@ -36,8 +36,11 @@ struct Settings {
     interval: Duration,
     code: CloseCode,
     reason: Text,
-    keep: Arc<dyn Fn(&Session, &Session) -> bool + Send + Sync>,
+    keep: Arc<Keeps>,
 }
+
+/// Of how a session was and how it is now.
+type Keeps = dyn Fn(&Session, &Session) -> bool + Send + Sync;
 
 struct Watched {
     connections: Group<WebSocketConnection>,

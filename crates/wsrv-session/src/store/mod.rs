@@ -3,14 +3,22 @@
 #[cfg(feature = "files")]
 mod files;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "postgres")]
+mod table;
 
 #[cfg(feature = "files")]
 pub use files::{FileNames, FilesStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
+#[cfg(feature = "postgres")]
+pub use table::SessionTable;
 
 use crate::{SessionError, SessionId};
 use bytes::Bytes;

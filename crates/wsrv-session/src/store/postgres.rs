@@ -1,0 +1,81 @@
+//! Sessions in PostgreSQL.
+
+use super::table::time;
+use super::{RawSession, SessionTable, Store, StoreError};
+use crate::{Limits, SessionError, SessionId};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use std::fmt;
+use std::time::{Duration, SystemTime};
+use tokio_postgres::NoTls;
+
+/// Reads sessions from a table in PostgreSQL: of Symfony, Laravel, `connect-pg-simple`, Django or tower-sessions.
+///
+/// It has up to eight connections, which are made when they are needed, and again when they are lost. It reads without a
+/// lock, so nobody waits for the transaction that a front end keeps open for the time of a request.
+///
+/// The connections are not encrypted: it is for databases on this machine or in a network that is trusted.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: Pool,
+    select: String,
+    max_input: usize,
+    table: SessionTable,
+}
+
+const CONNECTIONS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl PostgresStore {
+    /// Sessions in this table of the database at a URL such as `postgres://user:password@127.0.0.1/database`. The user has
+    /// to be allowed to `SELECT` from the table, and needs no other right.
+    ///
+    /// # Errors
+    ///
+    /// It is no such URL. Whether anybody answers there is not asked yet.
+    pub fn new(url: &str, table: SessionTable) -> Result<Self, StoreError> {
+        let config = url.parse::<tokio_postgres::Config>().map_err(StoreError::failed)?;
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(PATIENCE))
+            .wait_timeout(Some(PATIENCE))
+            .build()
+            .map_err(StoreError::failed)?;
+        let max_input = Limits::default().max_input;
+        Ok(PostgresStore { pool, select: table.select(max_input), max_input, table })
+    }
+
+    /// How large a session may be. Default 1 MiB.
+    pub fn max_input(mut self, bytes: usize) -> Self {
+        self.max_input = bytes;
+        self.select = self.table.select(bytes);
+        self
+    }
+}
+
+impl Store for PostgresStore {
+    async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
+        let client = self.pool.get().await.map_err(StoreError::failed)?;
+        let select = client.prepare_cached(&self.select).await.map_err(StoreError::failed)?;
+        let Some(row) = client.query_opt(&select, &[&id.as_str()]).await.map_err(StoreError::failed)? else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = row.try_get(0).map_err(StoreError::failed)?;
+        let end: Option<f64> = row.try_get(1).map_err(StoreError::failed)?;
+        if bytes.len() > self.max_input {
+            return Err(SessionError::Limit.into());
+        }
+        let expires = end.and_then(time);
+        let is_over = expires.is_some_and(|expires| expires < SystemTime::now());
+        Ok((!is_over).then(|| RawSession::new(bytes, expires)))
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The pool's own may show a password.
+        f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! Sessions in a real PostgreSQL, which the tests start.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+use wsrv_session::{IdPolicy, PostgresStore, SessionError, SessionId, SessionTable, Store, StoreError};
+
+/// Who the server runs as if the test is root, as whom it does not run.
+const NOBODY: u32 = 65_534;
+
+struct Postgres {
+    port: u16,
+    dir: tempfile::TempDir,
+    server: Child,
+}
+
+fn program(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let programs = versions.map(|version| version.unwrap().path().join("bin").join(name));
+    programs.filter(|path| path.exists()).max().expect("PostgreSQL is installed")
+}
+
+fn command(name: &str, dir: &Path) -> Command {
+    let mut command = Command::new(program(name));
+    if rustix::process::getuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.current_dir(dir).env("LC_ALL", "C.UTF-8").stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+impl Postgres {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        if rustix::process::getuid().is_root() {
+            std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let made = command("initdb", dir.path())
+            .args(["-D", "data", "-U", "test", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C.UTF-8"])
+            .status();
+        assert!(made.unwrap().success(), "initdb");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let server = Self::serve(dir.path(), port);
+        Postgres { port, dir, server }
+    }
+
+    fn serve(dir: &Path, port: u16) -> Child {
+        let mut server = command("postgres", dir)
+            .args(["-D", "data", "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+            .args(["-c", "unix_socket_directories=", "-c", "timezone=Asia/Tokyo"])
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(server.try_wait().unwrap().is_none(), "postgres has ended");
+            assert!(began.elapsed() < Duration::from_secs(30), "postgres does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn stop(&mut self) {
+        // "Fast": whoever is connected is sent away.
+        let pid = rustix::process::Pid::from_child(&self.server);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.server.wait();
+    }
+
+    async fn run(&self, sql: &str) {
+        let url = format!("postgres://test@127.0.0.1:{}/postgres", self.port);
+        let (client, connection) = loop {
+            match tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+                Ok(connected) => break connected,
+                // It listens before it is ready.
+                Err(error) if error.code().is_some_and(|code| code.code() == "57P03") => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        tokio::spawn(connection);
+        client.batch_execute(sql).await.unwrap();
+    }
+
+    fn store(&self, table: SessionTable) -> PostgresStore {
+        PostgresStore::new(&format!("postgres://test@127.0.0.1:{}/postgres", self.port), table).unwrap()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = &self.dir;
+    }
+}
+
+fn id(text: &str) -> SessionId {
+    IdPolicy::express().check(text.as_bytes()).unwrap()
+}
+
+async fn left(store: &PostgresStore, text: &str) -> Option<(Vec<u8>, i64)> {
+    let raw = store.load(&id(text)).await.unwrap()?;
+    let left = raw.expires.unwrap().duration_since(SystemTime::now()).unwrap();
+    // To the nearest ten seconds.
+    Some((raw.bytes.to_vec(), (left.as_secs_f64() / 10.0).round() as i64 * 10))
+}
+
+#[tokio::test]
+async fn each_front_ends_table_is_read_with_its_rule_of_expiry() {
+    let postgres = Postgres::start();
+    postgres
+        .run(
+            r#"
+            CREATE TABLE sessions (sess_id varchar(128) PRIMARY KEY, sess_data bytea, sess_lifetime int, sess_time int);
+            INSERT INTO sessions SELECT id, '\x00ff61'::bytea, now + life, now FROM
+                (SELECT extract(epoch from now())::int AS now) AS clock,
+                (VALUES ('live', 100), ('over', -100)) AS rows (id, life);
+            INSERT INTO sessions VALUES ('old', 'o', 300, extract(epoch from now())::int - 100);
+            INSERT INTO sessions VALUES ('ended', 'o', 300, extract(epoch from now())::int - 400);
+            CREATE SCHEMA app;
+            CREATE TABLE app.sessions (id varchar PRIMARY KEY, payload text, last_activity int);
+            INSERT INTO app.sessions VALUES ('live', 'grün', extract(epoch from now())::int - 3600);
+            INSERT INTO app.sessions VALUES ('over', 'x', extract(epoch from now())::int - 7300);
+            CREATE TABLE session (sid varchar PRIMARY KEY, sess json, expire timestamp(6));
+            INSERT INTO session VALUES ('live', '{"a": 1}', now() + interval '100 s'), ('over', '{}', now() - interval '1 s');
+            CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text, expire_date timestamptz);
+            INSERT INTO django_session VALUES ('live', 'a:b:c', now() + interval '100 s');
+            "#,
+        )
+        .await;
+    let symfony = postgres.store(SessionTable::symfony());
+    assert_eq!(left(&symfony, "live").await, Some((b"\0\xffa".to_vec(), 100)));
+    assert_eq!(left(&symfony, "old").await, Some((b"o".to_vec(), 200)), "a duration");
+    for gone in ["over", "ended", "none"] {
+        assert_eq!(left(&symfony, gone).await, None, "{gone}");
+    }
+    let laravel = postgres.store(SessionTable::laravel(Duration::from_secs(7200)).named("app.sessions"));
+    assert_eq!(left(&laravel, "live").await, Some(("grün".into(), 3600)));
+    assert_eq!(left(&laravel, "over").await, None);
+    let express = postgres.store(SessionTable::connect_pg_simple());
+    assert_eq!(left(&express, "live").await, Some((br#"{"a": 1}"#.to_vec(), 100)), "in the database's time zone");
+    assert_eq!(left(&express, "over").await, None);
+    let django = postgres.store(SessionTable::django());
+    assert_eq!(left(&django, "live").await, Some((b"a:b:c".to_vec(), 100)));
+    let small = symfony.max_input(2);
+    assert!(matches!(small.load(&id("live")).await, Err(StoreError::Data(SessionError::Limit))));
+    let wrong = postgres.store(SessionTable::symfony().named("se\"ssions; DROP TABLE session"));
+    assert!(matches!(wrong.load(&id("live")).await, Err(StoreError::Failed(_))));
+    assert!(left(&express, "live").await.is_some());
+}
+
+#[tokio::test]
+async fn a_row_that_is_locked_is_read_and_a_server_that_comes_back_is_found_again() {
+    let mut postgres = Postgres::start();
+    let sql = "CREATE TABLE sessions (sess_id varchar PRIMARY KEY, sess_data bytea, sess_lifetime int, sess_time int);
+        INSERT INTO sessions VALUES ('ada', 'x', 2000000000, 0);";
+    postgres.run(sql).await;
+    let store = postgres.store(SessionTable::symfony());
+    // As Symfony has it for the whole of a request.
+    let url = format!("postgres://test@127.0.0.1:{}/postgres", postgres.port);
+    let (request, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    request.batch_execute("BEGIN; SELECT * FROM sessions WHERE sess_id = 'ada' FOR UPDATE").await.unwrap();
+    assert!(store.load(&id("ada")).await.unwrap().is_some());
+    postgres.stop();
+    assert!(matches!(store.load(&id("ada")).await, Err(StoreError::Failed(_))));
+    postgres.server = Postgres::serve(postgres.dir.path(), postgres.port);
+    let began = Instant::now();
+    while let Err(error) = store.load(&id("ada")).await {
+        assert!(began.elapsed() < Duration::from_secs(20), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

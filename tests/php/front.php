@@ -1,0 +1,42 @@
+<?php
+// A front end with a log-in, for `php -S`: SESSION_DIR and SERIALIZER say how it keeps its sessions.
+
+final class Profile
+{
+    public string $name = '';
+    protected array $tags = [];
+    private float $score = 0.1;
+    public ?Profile $friend = null;
+
+    public function __construct(string $name, array $tags)
+    {
+        $this->name = $name;
+        $this->tags = $tags;
+    }
+}
+
+ini_set('session.save_path', getenv('SESSION_DIR'));
+ini_set('session.serialize_handler', getenv('SERIALIZER'));
+session_start();
+switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
+    case '/login':
+        session_regenerate_id(true);
+        $profile = new Profile('Ada', ['a', 'ü|;}']);
+        // What contains itself, and what is there twice.
+        $profile->friend = $profile;
+        $_SESSION = ['user' => $_GET['u'], 'roles' => ['admin', 'staff'], 'profile' => $profile, 'again' => $profile];
+        $_SESSION['alias'] = &$_SESSION['user'];
+        break;
+    case '/logout':
+        unset($_SESSION['user'], $_SESSION['alias']);
+        break;
+    case '/destroy':
+        session_destroy();
+        break;
+    case '/slow':
+        // With the session locked, as it is for every request.
+        sleep(3);
+        break;
+}
+header('Content-Type: application/json');
+echo json_encode(['user' => $_SESSION['user'] ?? null, 'roles' => $_SESSION['roles'] ?? null]);

@@ -1,0 +1,176 @@
+//! Visitors who have logged in at a real PHP, on sockets of ours.
+
+mod common;
+
+use common::{Peer, Running, serve, soon, upgrade};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use wsrv_app::prelude::*;
+use wsrv_session::cookie::Plain;
+use wsrv_session::{Codec, FileNames, FilesStore, Session, SessionOf, SessionWatch, Sessions, Users};
+
+/// PHP's own web server with a log-in.
+struct Front {
+    addr: SocketAddr,
+    dir: PathBuf,
+    php: Child,
+}
+
+impl Front {
+    fn start(serializer: &str) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let addr = (Ipv4Addr::LOCALHOST, port).into();
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sessions-{serializer}-{port}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut php = Command::new("php")
+            .args(["-S", &format!("127.0.0.1:{port}"), "php/front.php"])
+            .envs([("SERIALIZER", serializer), ("PHP_CLI_SERVER_WORKERS", "4")])
+            .env("SESSION_DIR", &dir)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("php is installed");
+        let began = Instant::now();
+        while TcpStream::connect(addr).is_err() {
+            assert!(php.try_wait().unwrap().is_none(), "php has ended");
+            assert!(began.elapsed() < Duration::from_secs(20), "php does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Front { addr, dir, php }
+    }
+
+    /// What a page says, and the cookie it sets.
+    async fn get(&self, path: &str, cookie: &str) -> (Value, Option<String>) {
+        let mut peer = Peer::connect(self.addr).await;
+        peer.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n").as_bytes()).await;
+        let head = peer.head().await;
+        assert!(head.contains(" 200 "), "{head}");
+        let set = head.lines().filter_map(|line| line.strip_prefix("Set-Cookie: ")).next_back();
+        let set = set.map(|cookie| cookie.split(';').next().unwrap().to_owned());
+        (serde_json::from_slice(&peer.rest().await).unwrap(), set)
+    }
+
+    async fn log_in(&self, user: &str) -> String {
+        self.get(&format!("/login?u={user}"), "").await.1.expect("a cookie")
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // Its workers are its children, and end with it.
+        let _ = Command::new("pkill").args(["-P", &self.php.id().to_string()]).status();
+        let _ = self.php.kill();
+        let _ = self.php.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn user(session: &Session) -> Option<String> {
+    session.get("user").unwrap()
+}
+
+/// Says who it is, and what it knows of them.
+async fn tell(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+    let told = match socket.connection().session() {
+        Some(session) => json!({
+            "user": user(session),
+            "roles": session.get::<Vec<String>>("roles")?,
+            "profile": session.path::<String>("profile.name")?,
+            "tag": session.path::<String>("profile.tags.1")?,
+            "friend": session.path::<String>("profile.friend.friend.name")?,
+            "again": session.path::<f64>("again.score")?,
+            "alias": session.get::<String>("alias")?,
+        }),
+        None => Value::Null,
+    };
+    socket.send(told.to_string()).await?;
+    while socket.recv().await.is_some() {}
+    Ok(())
+}
+
+async fn server(front: &Front, codec: Codec) -> (Running, Users) {
+    let files = FilesStore::new(&front.dir, FileNames::Php { levels: 0 }, Duration::from_secs(1440))
+        .lock_wait(Duration::from_millis(300));
+    let sessions = Sessions::new(Plain::php("PHPSESSID"), files, codec);
+    let watch = SessionWatch::every(Duration::from_millis(200)).keep_while(|before, now| user(before) == user(now));
+    let users = Users::by(user);
+    let handler = users.around(watch.around(from_fn(tell)));
+    (serve(App::new().gate(sessions).route("/", handler)).await, users)
+}
+
+async fn connect(server: &Running, cookie: &str) -> Peer {
+    let mut peer = Peer::connect(server.addr).await;
+    peer.send(upgrade("/", &format!("Cookie: {cookie}\r\n")).as_bytes()).await;
+    let head = peer.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    peer
+}
+
+async fn told(peer: &mut Peer) -> Value {
+    serde_json::from_str(&peer.text().await).unwrap()
+}
+
+#[tokio::test]
+async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is_out() {
+    for (serializer, codec) in
+        [("php", Codec::php()), ("php_binary", Codec::php_binary()), ("php_serialize", Codec::php_serialize())]
+    {
+        let front = Front::start(serializer);
+        let (server, users) = server(&front, codec).await;
+        let nobody = told(&mut connect(&server, "").await).await;
+        assert_eq!(nobody["user"], Value::Null);
+        let cookie = front.log_in("ada").await;
+        let mut ada = connect(&server, &cookie).await;
+        let (page, _) = front.get("/whoami", &cookie).await;
+        let on_the_socket = told(&mut ada).await;
+        assert_eq!((&on_the_socket["user"], &on_the_socket["roles"]), (&page["user"], &page["roles"]), "{serializer}");
+        let expected = json!({
+            "user": "ada", "roles": ["admin", "staff"], "profile": "Ada", "tag": "ü|;}", "friend": "Ada", "again": 0.1,
+            "alias": "ada",
+        });
+        assert_eq!(on_the_socket, expected, "{serializer}");
+
+        users.user("ada").send("from anywhere");
+        assert_eq!(ada.text().await, "from anywhere");
+        front.get("/logout", &cookie).await;
+        assert_eq!(ada.close_code().await, 4401, "{serializer}");
+        let cookie = front.log_in("bob").await;
+        let mut bob = connect(&server, &cookie).await;
+        assert_eq!(told(&mut bob).await["user"], "bob");
+        front.get("/destroy", &cookie).await;
+        assert_eq!(bob.close_code().await, 4401, "{serializer}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_takes_long_holds_up_no_socket_and_no_socket_holds_up_a_page() {
+    let front = Front::start("php");
+    let (server, _) = server(&front, Codec::php()).await;
+    let cookie = front.log_in("ada").await;
+    let slow = async {
+        let began = Instant::now();
+        front.get("/slow", &cookie).await;
+        began.elapsed()
+    };
+    let sockets = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let mut peer = connect(&server, &cookie).await;
+            assert_eq!(told(&mut peer).await["user"], "ada");
+            open.push(peer);
+        }
+        (began.elapsed(), open)
+    };
+    let (page, (connected, _open)) = soon(async { tokio::join!(slow, sockets) }).await;
+    assert!(connected < Duration::from_millis(2_400), "{connected:?}: not for as long as the page");
+    assert!(page < Duration::from_millis(3_600), "{page:?}: three seconds, and little more");
+    // And the next page is not locked out, with five sockets that are watched.
+    let began = Instant::now();
+    front.get("/whoami", &cookie).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
