@@ -19,10 +19,14 @@ pub(crate) struct Parts {
     pub(crate) extractor: Arc<dyn Extractor>,
     /// `None`: the cookie has all.
     pub(crate) store: Option<BoxStore>,
+    /// Takes the seal off a record.
+    pub(crate) open: Option<Arc<Open>>,
     pub(crate) codec: Codec,
     pub(crate) limits: Limits,
     pub(crate) store_timeout: Duration,
 }
+
+pub(crate) type Open = dyn Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync;
 
 impl Front {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -56,11 +60,15 @@ impl Front {
 
     /// What the record itself says of its end counts beside what the store says.
     fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
+        let bytes = match &self.0.open {
+            Some(open) => open(&bytes)?,
+            None => bytes,
+        };
         let record = self.0.codec.decode(bytes, &self.0.limits)?;
-        let expires = expires.into_iter().chain(record.expires_at).min();
-        if expires.is_some_and(|expires| expires < SystemTime::now()) {
+        if record.expires_at.is_some_and(|end| end <= SystemTime::now()) {
             return Ok(Session::absent(self.clone(), id, State::Gone));
         }
+        let expires = expires.into_iter().chain(record.expires_at).min();
         if let (Some(id), Some(named)) = (&id, record.id)
             && !names(id, named)
         {

@@ -18,9 +18,11 @@ mod limits;
 #[cfg(feature = "msgpack")]
 mod msgpack;
 mod php;
+mod presets;
 mod session;
 mod sessions;
 mod store;
+mod views;
 
 pub use codec::{Codec, Record};
 #[cfg(feature = "connection")]
@@ -38,3 +40,4 @@ pub use store::{BoxStore, MemoryStore, RawSession, Store, StoreError};
 pub use store::{FileNames, FilesStore};
 #[cfg(feature = "postgres")]
 pub use store::{PostgresStore, SessionTable};
+pub use views::{Laravel, Symfony, SymfonyToken};

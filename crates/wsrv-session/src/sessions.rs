@@ -2,7 +2,8 @@
 
 use crate::cookie::{Credentials, Extractor};
 use crate::front::{Front, Parts};
-use crate::{BoxStore, Codec, Limits, Session, State, Store, StoreError};
+use crate::{BoxStore, Codec, Limits, Session, SessionError, State, Store, StoreError};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use std::fmt;
 use std::sync::Arc;
@@ -51,8 +52,21 @@ impl Sessions {
 
     fn of(extractor: impl Extractor + 'static, store: Option<BoxStore>, codec: Codec) -> Self {
         let (extractor, limits) = (Arc::new(extractor), Limits::default());
-        let front = Front::new(Parts { extractor, store, codec, limits, store_timeout: Duration::from_secs(2) });
+        let front =
+            Front::new(Parts { extractor, store, open: None, codec, limits, store_timeout: Duration::from_secs(2) });
         Sessions { front, policy: Policy::default() }
+    }
+
+    /// The sessions are written in this format instead.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.front.change(|parts| parts.codec = codec);
+        self
+    }
+
+    /// What the store has is signed or encrypted, and is opened by this before the codec reads it.
+    pub fn opened_by(mut self, open: impl Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync + 'static) -> Self {
+        self.front.change(|parts| parts.open = Some(Arc::new(open)));
+        self
     }
 
     /// How large a session may be.
