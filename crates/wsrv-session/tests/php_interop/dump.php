@@ -9,7 +9,10 @@ enum Suit { case Hearts; case Spades; }
 class Custom implements Serializable {
     public string $payload = '';
     public function serialize() { return $this->payload; }
-    public function unserialize($payload) { $this->payload = $payload; unserialize($payload); }
+    public function unserialize($payload) {
+        $this->payload = $payload;
+        if (strlen($payload) > 1) unserialize($payload);
+    }
 }
 
 final class TooLarge extends Exception {}
