@@ -251,6 +251,13 @@ mod tower {
             let outcome = decode(Codec::tower(), record(b"\x80", expiry)).err();
             assert_eq!(outcome, Some(SessionError::CorruptData), "{}", expiry.escape_ascii());
         }
+        // A number of entries for which there is no room is known to be wrong before they are read.
+        let mut limits = Limits::default();
+        limits.max_nodes = 3;
+        for map in [&b"\x81\xa1a\xdc\xff\xff\xc0\xc0\xc0"[..], b"\xde\xff\xff\xa1a\xc0\xa1b\xc0\xa1c\xc0"] {
+            let outcome = Codec::tower().decode(record(map, EXPIRY).into(), &limits).err();
+            assert_eq!(outcome, Some(SessionError::CorruptData), "{}", map.escape_ascii());
+        }
         let short_id = [&b"\x93\xc4\x0f"[..], &[7; 15], b"\x80", EXPIRY].concat();
         assert_eq!(decode(Codec::tower(), short_id).err(), Some(SessionError::CorruptData));
     }

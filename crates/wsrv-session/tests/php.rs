@@ -167,6 +167,8 @@ fn payloads_of_custom_values_count_if_they_are_serialized() {
         let session = decode(Codec::php(), &input).unwrap_or_else(|error| panic!("{input}: {error}"));
         assert_eq!(session.get("z").and_then(Value::as_i64), Some(5), "{input}");
         assert_eq!(session.get("c").and_then(Value::payload), Some(payload.as_bytes()));
+        let beyond = input.replace(&format!("R:{slot};"), &format!("R:{};", slot + 1));
+        assert_eq!(decode(Codec::php(), &beyond).err(), Some(SessionError::CorruptData), "{beyond}");
     };
     counts("a:2:{i:0;i:1;i:1;s:1:\"x\";}", 5);
     counts("opaque", 2);
@@ -187,7 +189,7 @@ fn payloads_of_custom_values_count_if_they_are_serialized() {
 fn values_may_contain_themselves() {
     let data = value("a:1:{i:0;R:1;}");
     assert!(data.root().get("0").unwrap().is_same(data.root()));
-    assert!(data.path(&"0.".repeat(5000).trim_end_matches('.').to_owned()).unwrap().is_same(data.root()));
+    assert!(data.path("0.".repeat(5000).trim_end_matches('.')).unwrap().is_same(data.root()));
     let object = value("O:1:\"A\":1:{s:4:\"self\";r:1;}");
     assert!(object.get("self").unwrap().is_same(object.root()));
 }
@@ -293,6 +295,9 @@ fn damaged_values_are_refused() {
 fn damaged_sessions_are_refused_as_a_whole() {
     check_corrupt(Codec::php(), &[b"abc", b"a|", b"a|i:1;b", b"a|i:1;b|i:", b"a|i:1;;b|", b"a|i:1;?|"]);
     check_corrupt(Codec::php_binary(), &[b"\x01", b"\x02a", b"\x01a", b"\x01ai:1", b"\x01ai:1;\x01", b"\x80ai:1;"]);
+    let long = |length: u8| [&[length][..], &vec![b'k'; length.into()], b"i:1;"].concat();
+    assert!(decode(Codec::php_binary(), long(127)).is_ok());
+    check_corrupt(Codec::php_binary(), &[&long(128), &long(255)]);
     check_corrupt(Codec::php_serialize(), &[b"i:1;", b"a:0:{}a:0:{}", b"O:8:\"stdClass\":0:{}", b"N;"]);
 }
 
@@ -321,6 +326,11 @@ fn limits_hold() {
     assert_eq!(decode(nested, &limits(|limits| limits.max_nodes = 2)), Some(SessionError::Limit));
     assert_eq!(decode(nested, &limits(|limits| limits.max_input = 26)), None);
     assert_eq!(decode(nested, &limits(|limits| limits.max_input = 25)), Some(SessionError::Limit));
+    // A number of entries for which there is no room is known to be wrong before they are read.
+    assert_eq!(
+        decode("a:4:{i:0;N;i:1;N;i:2;N;}", &limits(|limits| limits.max_nodes = 2)),
+        Some(SessionError::CorruptData)
+    );
     let references = "a:3:{i:0;i:1;i:1;R:2;i:2;R:2;}";
     assert_eq!(decode(references, &limits(|limits| limits.max_nodes = 3)), Some(SessionError::Limit));
     let inside = "C:1:\"A\":26:{a:1:{i:0;a:1:{i:0;a:0:{}}}}";

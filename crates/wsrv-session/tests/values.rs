@@ -178,6 +178,12 @@ fn long_strings_count_each_time_they_are_referred_to() {
     assert_eq!(data.root().to_json().unwrap_err(), ValueError::Limit);
     assert_eq!(data.get("100").unwrap().to::<String>().unwrap().len(), text.len());
     assert!(format!("{:?}", data.root()).len() < 100_000);
+    // So do long keys.
+    let mut input = format!("a:101:{{i:0;a:1:{{s:{}:\"{text}\";N;}}", text.len());
+    (1..=100).for_each(|at| input += &format!("i:{at};R:2;"));
+    let data = php(input + "}");
+    assert_eq!(data.root().to::<Vec<HashMap<String, ()>>>().unwrap_err(), ValueError::Limit);
+    assert_eq!(data.root().to_json().unwrap_err(), ValueError::Limit);
 }
 
 #[test]
