@@ -434,7 +434,28 @@ def wamp_message():
     add("session", '[0,"s",1,""]', '[8,"t",0]', '[3,"2",0]', '[3,"1",0]', '[3,"1",0]', '[0,"s",1,""]')
 
 
+def session_php():
+    def add(name, format, data):
+        seed("session_php", name, bytes([("php", "php_binary", "php_serialize", "value").index(format)]) + data)
+
+    deep = b"a:1:{i:0;" * 19
+    bomb = b"a:2:{i:0;" * 18 + b"N;" + b"".join(b"i:1;R:%d;}" % (level + 1) for level in range(18, 0, -1))
+    for at, value in enumerate((
+        b"N;", b"b:1;", b"i:-9223372036854775808;", b"i:9223372036854775808;", b"d:0.10000000000000001;", b"d:-0;", b"d:-INF;", b"d:NAN;", b"d:1.0E+25;", b's:3:"\";}";', b's:2:"\xff\0";',
+        b'S:3:"a\\00b";', b"a:0:{}", b'a:3:{i:1;N;s:1:"0";b:0;s:2:"00";i:1;}', b'a:3:{s:1:"a";i:1;s:1:"b";i:2;s:1:"a";i:3;}', b"a:1000000:{}", b's:99999999999999999999:"";',
+        b'O:1:"C":5:{s:1:"a";i:1;s:4:"\0*\0b";i:2;s:4:"\0A\0c";i:3;s:4:"\0C\0c";i:4;i:0;N;}', b'E:3:"A:B";', b'C:1:"A":4:{i:1;}', b'C:1:"A":3:{}}}}', b'a:2:{i:0;C:1:"A":16:{a:1:{i:0;i:1;}}x}i:1;R:3;}',
+        b'a:2:{i:0;O:1:"A":0:{}i:1;r:2;}', b"a:1:{i:0;R:1;}", b'O:1:"A":1:{s:1:"a";r:1;}', b"a:2:{i:0;i:1;i:1;r:2;}", bomb, deep + b"N;" + b"}" * 19, deep + b"a:1:{i:0;a:0:{}}" + b"}" * 19, deep,
+    )):
+        add(f"value-{at}", "value", value)
+    for at, session in enumerate((b"", b"a|i:1;b|R:1;", b"a|i:1;|N;a|i:2;", b"8|i:1;", b"a", b"a|", b"\0\0\0\2", b"\0\0\0\2|N;", b'a|O:1:"A":0:{}b|a:1:{i:0;r:1;}')):
+        add(f"php-{at}", "php", session)
+    for at, session in enumerate((b"\1ai:1;\0N;", b"\x7fa", b"\x80ai:1;", b"\1ai:1;\1bR:1;")):
+        add(f"binary-{at}", "php_binary", session)
+    for at, session in enumerate((b"", b'a:1:{s:1:"a";i:1;}', b"i:5;", b"a:0:{}x", b'a:2:{s:1:"a";i:1;i:7;R:2;}')):
+        add(f"serialize-{at}", "php_serialize", session)
+
+
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message):
+for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php):
     target()

@@ -68,3 +68,8 @@ fn proxy_headers_of_the_corpus_are_the_same_in_all_reads() {
 fn wamp_messages_of_the_corpus_are_those_that_the_rules_allow() {
     replay(targets::wamp_message, "wamp_message");
 }
+
+#[test]
+fn sessions_of_the_corpus_keep_to_their_limits() {
+    replay(targets::session_php, "session_php");
+}

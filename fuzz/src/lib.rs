@@ -14,6 +14,7 @@ mod origin;
 mod proxy_header;
 mod reads;
 mod request_head;
+mod session_php;
 mod wamp_message;
 
 pub use answer_head::answer_head;
@@ -23,4 +24,5 @@ pub use message_stream::{client_stream, message_stream};
 pub use origin::origin;
 pub use proxy_header::proxy_header;
 pub use request_head::request_head;
+pub use session_php::session_php;
 pub use wamp_message::wamp_message;

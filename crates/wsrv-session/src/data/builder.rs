@@ -47,13 +47,6 @@ struct Open {
     first: usize,
 }
 
-/// A state to which the table can go back.
-pub(crate) struct Mark {
-    nodes: usize,
-    entries: usize,
-    extra: usize,
-}
-
 impl Builder {
     /// # Errors
     ///
@@ -173,13 +166,8 @@ impl Builder {
         self.nodes[node.0 as usize] = container.node(entries, is_list);
     }
 
-    /// The state to which [`Builder::abandon`] goes back.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { nodes: self.nodes.len(), entries: self.entries.len(), extra: self.extra.len() }
-    }
-
-    /// Closes containers up to the innermost custom one and forgets what has been read of it since the mark.
-    pub(crate) fn abandon(&mut self, mark: Mark) {
+    /// Closes containers up to the innermost custom one, and forgets what was in it.
+    pub(crate) fn abandon(&mut self) {
         while let Some(open) = self.open.pop() {
             self.pending.truncate(open.first);
             if matches!(open.container, Container::Custom { .. }) {
@@ -187,9 +175,6 @@ impl Builder {
             }
         }
         self.key = None;
-        self.nodes.truncate(mark.nodes);
-        self.entries.truncate(mark.entries);
-        self.extra.truncate(mark.extra);
     }
 
     /// The session, or an error if no value was given.

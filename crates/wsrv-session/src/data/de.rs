@@ -97,11 +97,7 @@ impl<'de, 's> Reader<'de, 's> {
     }
 
     fn map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        self.inside(|mut members| {
-            let made = visitor.visit_map(&mut members)?;
-            members.check_end()?;
-            Ok(made)
-        })
+        self.inside(|mut members| visitor.visit_map(&mut members))
     }
 
     fn seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Limits;
-pub(crate) use builder::{Builder, Container, Mark};
+pub(crate) use builder::{Builder, Container};
 pub use de::ValueError;
 pub use value::{Entries, Key, Kind, Properties, Property, Text, Value, Visibility};
 

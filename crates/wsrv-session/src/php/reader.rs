@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::data::{Builder, Container, KeyNode, Mark, Node, NodeId, Span};
+use crate::data::{Builder, Container, KeyNode, Node, NodeId, Span};
 use crate::{Limits, SessionError};
 
 /// The least that an entry takes: `i:0;N;`.
@@ -25,7 +25,7 @@ enum Frame {
     Entries { left: usize },
     /// The payload of a custom value. PHP numbers the values in it with all others if it is written by `serialize()` too,
     /// so it has to be read to know what later references mean. If it is anything else, no value of it counts.
-    Payload { is_read: bool, outer_end: usize, slots: usize, mark: Mark },
+    Payload { is_read: bool, outer_end: usize, slots: usize },
 }
 
 impl Reader {
@@ -83,9 +83,9 @@ impl Reader {
     /// Takes the innermost payload for an opaque one, as it is not what `serialize()` writes.
     fn abandon_payload(&mut self) -> Result<(), SessionError> {
         while let Some(frame) = self.frames.pop() {
-            if let Frame::Payload { outer_end, slots, mark, .. } = frame {
+            if let Frame::Payload { outer_end, slots, .. } = frame {
                 self.slots.truncate(slots);
-                self.builder.abandon(mark);
+                self.builder.abandon();
                 self.leave_payload(outer_end);
                 return Ok(());
             }
@@ -195,12 +195,7 @@ impl Reader {
         self.expect(b"}")?;
         let id = self.builder.open(Container::Custom { class, payload })?;
         self.slots.push(id);
-        self.frames.push(Frame::Payload {
-            is_read: false,
-            outer_end: self.end,
-            slots: self.slots.len(),
-            mark: self.builder.mark(),
-        });
+        self.frames.push(Frame::Payload { is_read: false, outer_end: self.end, slots: self.slots.len() });
         self.at = start;
         self.end = start + length;
         Ok(())

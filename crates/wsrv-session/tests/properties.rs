@@ -1,0 +1,353 @@
+//! What holds for any session, and for any bytes.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use wsrv_session::{Codec, Key, Kind, Limits, Property, Value, Visibility};
+
+/// A value as a test has it.
+#[derive(Clone, Debug, PartialEq)]
+enum Tree {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(Vec<u8>),
+    Array(Vec<(TreeKey, Tree)>),
+    Object(String, Vec<(String, Tree)>),
+    Enum(String, String),
+    Custom(String, Vec<u8>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum TreeKey {
+    Int(i64),
+    Text(Vec<u8>),
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    let names = || "[A-Za-z_][A-Za-z0-9_]{0,6}";
+    let leaf = prop_oneof![
+        Just(Tree::Null),
+        any::<bool>().prop_map(Tree::Bool),
+        any::<i64>().prop_map(Tree::Int),
+        any::<f64>().prop_map(|number| Tree::Float(if number.is_nan() { f64::NAN } else { number })),
+        vec(any::<u8>(), 0..20).prop_map(Tree::String),
+        "\\PC{0,10}".prop_map(|text| Tree::String(text.into_bytes())),
+        (names(), names()).prop_map(|(class, case)| Tree::Enum(class, case)),
+        (names(), vec(any::<u8>(), 0..20)).prop_map(|(class, payload)| Tree::Custom(class, payload)),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        let keys = prop_oneof![
+            any::<i64>().prop_map(TreeKey::Int),
+            // Text that is an integer is an integer, and so is no text.
+            vec(any::<u8>(), 0..8).prop_map(|mut text| {
+                text.push(b'x');
+                TreeKey::Text(text)
+            }),
+        ];
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(|values| { Tree::Array((0..).map(TreeKey::Int).zip(values).collect()) }),
+            vec((keys, inner.clone()), 0..6).prop_map(|entries| Tree::Array(unique(entries))),
+            (names(), vec(("\0\\*\0[a-z]{1,3}|\0[A-Z]\0[a-z]{1,3}|[a-z]{0,3}", inner), 0..6))
+                .prop_map(|(class, entries)| Tree::Object(class, unique(entries))),
+        ]
+    })
+}
+
+fn unique<K: PartialEq>(entries: Vec<(K, Tree)>) -> Vec<(K, Tree)> {
+    let mut unique: Vec<(K, Tree)> = Vec::new();
+    for (key, value) in entries {
+        if unique.iter().all(|(other, _)| *other != key) {
+            unique.push((key, value));
+        }
+    }
+    unique
+}
+
+fn serialize(tree: &Tree, out: &mut Vec<u8>) {
+    match tree {
+        Tree::Null => out.extend(b"N;"),
+        Tree::Bool(value) => out.extend(format!("b:{};", u8::from(*value)).bytes()),
+        Tree::Int(value) => out.extend(format!("i:{value};").bytes()),
+        Tree::Float(value) => {
+            let text = match value {
+                value if value.is_nan() => "NAN".into(),
+                value if value.is_infinite() => if *value > 0.0 { "INF" } else { "-INF" }.into(),
+                value => format!("{value:E}"),
+            };
+            out.extend(format!("d:{text};").bytes());
+        }
+        Tree::String(text) => string(text, out),
+        Tree::Array(entries) => {
+            out.extend(format!("a:{}:{{", entries.len()).bytes());
+            for (key, value) in entries {
+                match key {
+                    TreeKey::Int(key) => out.extend(format!("i:{key};").bytes()),
+                    TreeKey::Text(key) => string(key, out),
+                }
+                serialize(value, out);
+            }
+            out.push(b'}');
+        }
+        Tree::Object(class, entries) => {
+            out.extend(format!("O:{}:\"{class}\":{}:{{", class.len(), entries.len()).bytes());
+            for (key, value) in entries {
+                string(key.as_bytes(), out);
+                serialize(value, out);
+            }
+            out.push(b'}');
+        }
+        Tree::Enum(class, case) => {
+            out.extend(format!("E:{}:\"{class}:{case}\";", class.len() + case.len() + 1).bytes());
+        }
+        Tree::Custom(class, payload) => {
+            out.extend(format!("C:{}:\"{class}\":{}:{{", class.len(), payload.len()).bytes());
+            out.extend(payload);
+            out.push(b'}');
+        }
+    }
+}
+
+fn string(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(format!("s:{}:\"", text.len()).bytes());
+    out.extend(text);
+    out.extend(b"\";");
+}
+
+fn tree(value: Value<'_>) -> Tree {
+    let name = |text: Option<wsrv_session::Text<'_>>| text.unwrap().to_string();
+    match value.kind() {
+        Kind::Bool => Tree::Bool(value.as_bool().unwrap()),
+        Kind::Int => Tree::Int(value.as_i64().unwrap()),
+        Kind::Float => Tree::Float(value.as_f64().unwrap()),
+        Kind::String => Tree::String(value.as_bytes().unwrap().to_vec()),
+        Kind::Array => Tree::Array(
+            value
+                .entries()
+                .map(|(key, value)| match key {
+                    Key::Int(key) => (TreeKey::Int(key), tree(value)),
+                    Key::Text(key) => (TreeKey::Text(key.as_bytes().to_vec()), tree(value)),
+                })
+                .collect(),
+        ),
+        Kind::Object => {
+            let mangled = |property: Property<'_>| {
+                let Key::Text(name) = property.name else { panic!("{property:?}") };
+                match property.visibility {
+                    Visibility::Public => name.to_string(),
+                    Visibility::Protected => format!("\0*\0{name}"),
+                    Visibility::Private { class } => format!("\0{class}\0{name}"),
+                }
+            };
+            let properties = value.properties().map(|property| (mangled(property), tree(property.value)));
+            Tree::Object(name(value.class()), properties.collect())
+        }
+        Kind::Enum => Tree::Enum(name(value.class()), name(value.case())),
+        Kind::Custom => Tree::Custom(name(value.class()), value.payload().unwrap().to_vec()),
+        _ => Tree::Null,
+    }
+}
+
+/// As `assert_eq`, with all that is not a number the same.
+fn same(left: &Tree, right: &Tree) -> bool {
+    format!("{left:?}") == format!("{right:?}")
+}
+
+fn codecs() -> Vec<Codec> {
+    let mut codecs = vec![
+        Codec::php(),
+        Codec::php_binary(),
+        Codec::php_serialize(),
+        Codec::php_value(),
+        Codec::json(),
+        Codec::express(),
+        Codec::json().in_laravel_cookie(),
+        Codec::json().in_php_string(),
+        Codec::php_value().in_base64(),
+    ];
+    #[cfg(feature = "msgpack")]
+    codecs.push(Codec::tower());
+    codecs
+}
+
+/// Reads the bytes as every format, and does all that can be done with what comes of it.
+fn play(input: &[u8]) {
+    let mut limits = Limits::default();
+    (limits.max_nodes, limits.max_depth) = (2000, 50);
+    for codec in codecs() {
+        let Ok(record) = codec.decode(bytes::Bytes::copy_from_slice(input), &limits) else { continue };
+        let root = record.data.root();
+        assert!(format!("{root:?}").len() < 200_000);
+        if let Ok(json) = root.to_json() {
+            assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok() || json.matches(['[', '{']).count() > 100);
+        }
+        drop(root.to::<serde_json::Value>());
+        for (key, value) in root.entries() {
+            if let Key::Text(key) = key
+                && let Some(key) = key.as_str()
+            {
+                assert!(root.get(key).is_some_and(|found| found.is_same(value)), "{key:?}");
+            }
+        }
+        root.properties().for_each(drop);
+    }
+}
+
+/// Pieces of the formats, so that chance makes something of them that is nearly right.
+const PIECES: &[&[u8]] = &[
+    b"N;",
+    b"b:1;",
+    b"i:0;",
+    b"i:1;",
+    b"i:2;",
+    b"d:0.5;",
+    b"s:1:\"a\";",
+    b"s:0:\"\";",
+    b"a:1:{",
+    b"a:2:{",
+    b"a:0:{}",
+    b"}",
+    b"}}",
+    b"O:1:\"A\":1:{",
+    b"E:3:\"A:B\";",
+    b"C:1:\"A\":4:{i:1;}",
+    b"C:1:\"A\":6:{a:0:{}}",
+    b"R:1;",
+    b"R:2;",
+    b"R:3;",
+    b"r:1;",
+    b"r:2;",
+    b"a|",
+    b"b|",
+    b"|",
+    b"\x01a",
+    b"\x00",
+    b"{",
+    b"\"a\":",
+    b",",
+    b"[",
+    b"]",
+    b"1",
+    b"\"\\n\"",
+    b"\x93\xc4\x10",
+    b"0123456789abcdef",
+    b"\x81\xa1a",
+    b"\xc0",
+    b"\x99\xcd\x07\xe8\x3c\x0e\x1e\x00\x00\x02\x1e\x00",
+];
+
+proptest! {
+    #[test]
+    fn what_php_writes_is_read_again(value in trees()) {
+        let mut input = Vec::new();
+        serialize(&value, &mut input);
+        let record = Codec::php_value().decode(input.into(), &Limits::default()).unwrap();
+        let read = tree(record.data.root());
+        prop_assert!(same(&read, &value), "{read:?} instead of {value:?}");
+    }
+
+    #[test]
+    fn all_handlers_of_php_hold_the_same_session(entries in vec(("[^|\0]{0,10}x", trees()), 0..5)) {
+        let entries = unique(entries);
+        let (mut php, mut binary) = (Vec::new(), Vec::new());
+        for (key, value) in &entries {
+            php.extend(key.bytes());
+            php.push(b'|');
+            serialize(value, &mut php);
+            binary.push(key.len() as u8);
+            binary.extend(key.bytes());
+            serialize(value, &mut binary);
+        }
+        let session: Vec<_> =
+            entries.into_iter().map(|(key, value)| (TreeKey::Text(key.into_bytes()), value)).collect();
+        let session = Tree::Array(session);
+        let mut whole = Vec::new();
+        serialize(&session, &mut whole);
+        for (codec, input) in [(Codec::php(), php), (Codec::php_binary(), binary), (Codec::php_serialize(), whole)] {
+            let record = codec.decode(input.into(), &Limits::default()).unwrap();
+            prop_assert!(same(&tree(record.data.root()), &session));
+        }
+    }
+
+    #[test]
+    fn a_reference_means_the_value_it_counts_to(values in vec(trees(), 1..6), wanted in any::<prop::sample::Index>()) {
+        // A payload may be serialized by chance, and then counts more.
+        let counted = |value: &Tree| !format!("{value:?}").contains("Custom");
+        let values: Vec<Tree> = values.into_iter().filter(counted).collect();
+        prop_assume!(!values.is_empty());
+        let wanted = wanted.index(values.len());
+        let mut input = format!("a:{}:{{", values.len() + 1).into_bytes();
+        let mut slot = 2;
+        for (at, value) in values.iter().enumerate() {
+            input.extend(format!("i:{at};").bytes());
+            serialize(value, &mut input);
+            slot += if at < wanted { count(value) } else { 0 };
+        }
+        input.extend(format!("i:{};R:{slot};}}", values.len()).bytes());
+        let record = Codec::php_serialize().decode(input.into(), &Limits::default()).unwrap();
+        let reference = record.data.get(&values.len().to_string()).unwrap();
+        prop_assert!(reference.is_same(record.data.get(&wanted.to_string()).unwrap()));
+    }
+
+    #[test]
+    fn json_is_what_serde_json_reads(value in json_values()) {
+        let text = serde_json::json!({ "value": value }).to_string();
+        let record = Codec::json().decode(text.into(), &Limits::default()).unwrap();
+        let read = record.data.get("value").unwrap();
+        prop_assert_eq!(&read.to::<serde_json::Value>().unwrap(), &value);
+        prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&read.to_json().unwrap()).unwrap(), &value);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(input in vec(any::<u8>(), 0..200)) {
+        play(&input);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(input in "[ -~]{0,80}") {
+        play(input.as_bytes());
+    }
+
+    #[test]
+    fn no_row_of_pieces_makes_it_panic(pieces in vec(prop::sample::select(PIECES), 0..30)) {
+        play(&pieces.concat());
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic(value in trees(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut input = b"a|".to_vec();
+        serialize(&value, &mut input);
+        let at = at.index(input.len());
+        play(&input[..at]);
+        input[at] = byte;
+        play(&input);
+    }
+}
+
+/// The slots that a value takes.
+fn count(value: &Tree) -> usize {
+    1 + match value {
+        Tree::Array(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
+        Tree::Object(_, entries) => entries.iter().map(|(_, value)| count(value)).sum(),
+        _ => 0,
+    }
+}
+
+fn json_values() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<u64>().prop_map(serde_json::Value::from),
+        // Halves, which serde_json reads exactly.
+        any::<i32>().prop_map(|number| serde_json::Value::from(f64::from(number) / 2.0 + 0.5)),
+        any::<String>().prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(4, 30, 5, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(serde_json::Value::from),
+            prop::collection::hash_map(any::<String>(), inner, 0..5)
+                .prop_map(|entries| serde_json::Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
