@@ -5,8 +5,11 @@
 //! they cover is looked at.
 #![forbid(unsafe_code)]
 
+pub mod cookie;
 mod error;
+mod id;
 mod limits;
 
 pub use error::SessionError;
+pub use id::{IdPolicy, SessionId};
 pub use limits::Limits;

@@ -1,0 +1,118 @@
+//! From a request's headers to its session: to the session's id, or to its data where the cookie itself holds them.
+//!
+//! An [`Extractor`] knows one front end's cookie. It is given a request's [`Credentials`] and the time, and says what is
+//! there:
+//!
+//! | front end | extractor | feature |
+//! |---|---|---|
+//! | PHP, Symfony; Django with a store; tower-sessions | [`Plain`] | |
+//! | Laravel | `LaravelCookie` | `laravel` |
+//! | express-session, cookie-session | `ExpressCookie`, `KeygripCookie` | `express` |
+//! | Django without a store | `DjangoCookie` | `django` |
+//! | Flask, Starlette | `ItsdangerousCookie` | `itsdangerous` |
+//! | tower-sessions, signed or private | `JarCookie` | `cookie-jar` |
+//! | Rails | `RailsCookie` | `rails` |
+//! | any that hands out JSON Web Tokens | `Jwt` | `jwt` |
+//!
+//! Without features there is no cryptography in this crate.
+//!
+//! No cookie is no error, it is [`Extracted::None`]; nor is a `Cookie` header that makes no sense, as anybody can send
+//! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever exactly
+//! is wrong with it; nothing that the key does not vouch for is decrypted, inflated or parsed.
+
+mod credentials;
+#[cfg(feature = "django")]
+mod django;
+#[cfg(feature = "express")]
+mod express;
+#[cfg(any(feature = "django", feature = "itsdangerous"))]
+mod inflate;
+#[cfg(feature = "itsdangerous")]
+mod itsdangerous;
+#[cfg(feature = "cookie-jar")]
+mod jar;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(feature = "express")]
+mod keygrip;
+#[cfg(feature = "laravel")]
+mod laravel;
+#[cfg(feature = "_hmac")]
+mod mac;
+mod plain;
+#[cfg(feature = "rails")]
+//mod rails;
+#[cfg(feature = "_secret")]
+mod secret;
+mod view;
+
+pub use credentials::Credentials;
+#[cfg(feature = "django")]
+pub use django::{DjangoCookie, DjangoSigner};
+#[cfg(feature = "express")]
+pub use express::ExpressCookie;
+#[cfg(feature = "itsdangerous")]
+pub use itsdangerous::ItsdangerousCookie;
+#[cfg(feature = "cookie-jar")]
+pub use jar::JarCookie;
+#[cfg(feature = "jwt")]
+pub use jwt::{Jwt, JwtKey};
+#[cfg(feature = "express")]
+pub use keygrip::KeygripCookie;
+#[cfg(feature = "laravel")]
+pub use laravel::{LaravelCipher, LaravelCookie, LaravelKeys};
+pub use plain::Plain;
+#[cfg(feature = "rails")]
+//pub use rails::RailsCookie;
+#[cfg(feature = "_secret")]
+pub use secret::{InvalidKey, Secret};
+pub use view::{CookieDialect, CookieView};
+
+use crate::{SessionError, SessionId};
+use bytes::Bytes;
+use std::fmt;
+use std::time::SystemTime;
+
+/// Finds the session in what a request brings.
+pub trait Extractor: Send + Sync {
+    /// The session that these credentials name, at this time.
+    ///
+    /// # Errors
+    ///
+    /// There is a cookie, and it is of no use. The [kinds](SessionError) tell why; none of them says more about a key than
+    /// that it did not fit.
+    fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError>;
+}
+
+/// What a request's credentials say about its session.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Extracted {
+    /// They name none.
+    None,
+    /// It is under this id in the front end's store.
+    Id(SessionId),
+    /// These are its data, as the front end has encoded them; the key has vouched for them.
+    Inline(Bytes),
+}
+
+impl fmt::Debug for Extracted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Extracted::None => f.write_str("None"),
+            Extracted::Id(id) => f.debug_tuple("Id").field(id).finish(),
+            Extracted::Inline(data) => write!(f, "Inline({} bytes)", data.len()),
+        }
+    }
+}
+
+/// A cookie's content, if it is no longer than a session may be.
+#[cfg(feature = "_secret")]
+fn within<V: AsRef<[u8]>>(limits: &crate::Limits, value: V) -> Result<V, SessionError> {
+    if value.as_ref().len() > limits.max_input { Err(SessionError::Limit) } else { Ok(value) }
+}
+
+/// Whole seconds since 1970. Before, there were no sessions.
+#[cfg(feature = "_secret")]
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
