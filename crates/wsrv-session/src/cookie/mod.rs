@@ -41,7 +41,7 @@ mod laravel;
 mod mac;
 mod plain;
 #[cfg(feature = "rails")]
-//mod rails;
+mod rails;
 #[cfg(feature = "_secret")]
 mod secret;
 mod view;
@@ -63,7 +63,7 @@ pub use keygrip::KeygripCookie;
 pub use laravel::{LaravelCipher, LaravelCookie, LaravelKeys};
 pub use plain::Plain;
 #[cfg(feature = "rails")]
-//pub use rails::RailsCookie;
+pub use rails::RailsCookie;
 #[cfg(feature = "_secret")]
 pub use secret::{InvalidKey, Secret};
 pub use view::{CookieDialect, CookieView};
@@ -91,7 +91,7 @@ pub enum Extracted {
     None,
     /// It is under this id in the front end's store.
     Id(SessionId),
-    /// These are its data, as the front end has encoded them; the key has vouched for them.
+    /// These are its data, in the format that the extractor's documentation names. The key has vouched for them.
     Inline(Bytes),
 }
 
@@ -106,13 +106,13 @@ impl fmt::Debug for Extracted {
 }
 
 /// A cookie's content, if it is no longer than a session may be.
-#[cfg(feature = "_secret")]
+#[cfg(any(feature = "_hmac", feature = "rails"))]
 fn within<V: AsRef<[u8]>>(limits: &crate::Limits, value: V) -> Result<V, SessionError> {
     if value.as_ref().len() > limits.max_input { Err(SessionError::Limit) } else { Ok(value) }
 }
 
 /// Whole seconds since 1970. Before, there were no sessions.
-#[cfg(feature = "_secret")]
+#[cfg(any(feature = "django", feature = "itsdangerous"))]
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

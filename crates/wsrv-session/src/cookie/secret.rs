@@ -20,6 +20,14 @@ impl Secret {
         if secret.is_empty() { Err(InvalidKey::Empty) } else { Ok(Secret(secret)) }
     }
 
+    /// A key of this many bytes, which are made by the function.
+    #[cfg(feature = "rails")]
+    pub(super) fn derived(length: usize, derive: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Zeroizing::new(vec![0; length]);
+        derive(&mut key);
+        Secret(key)
+    }
+
     pub(super) fn expose(&self) -> &[u8] {
         &self.0
     }
