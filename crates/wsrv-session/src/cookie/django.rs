@@ -1,7 +1,7 @@
 //! Django's signed values: the session in a cookie, and the records of its stores.
 
-use super::inflate::inflate;
 use super::mac::{equal, hmac};
+use super::timed::Timed;
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, unix_seconds, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
@@ -59,25 +59,15 @@ impl DjangoSigner {
     /// [`Expired`](SessionError::Expired): older than `max_age`. [`CorruptData`](SessionError::CorruptData): signed, but
     /// no such value. [`Limit`](SessionError::Limit).
     pub fn open(&self, value: &[u8], now: SystemTime, max_age: Option<Duration>) -> Result<Bytes, SessionError> {
-        let value = within(&self.limits, value)?;
-        let mut parts = value.rsplitn(3, |&byte| byte == b':');
-        let (Some(signature), Some(time), Some(payload)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(SessionError::MalformedCookie);
-        };
-        let signed = &value[..payload.len() + 1 + time.len()];
-        if !self.secrets.iter().any(|secret| equal(self.signature(secret, signed), signature)) {
+        let value = Timed::split(within(&self.limits, value)?, b':')?;
+        if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
             return Err(SessionError::BadSignature);
         }
-        let signed_at = base62(time).ok_or(SessionError::CorruptData)?;
+        let signed_at = base62(value.time).ok_or(SessionError::CorruptData)?;
         if max_age.is_some_and(|max_age| unix_seconds(now).saturating_sub(signed_at) > max_age.as_secs()) {
             return Err(SessionError::Expired);
         }
-        let decode = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).map_err(|_| SessionError::CorruptData);
-        let data = match payload.strip_prefix(b".") {
-            Some(packed) => inflate(&decode(packed)?, &self.limits)?,
-            None => decode(payload)?,
-        };
-        Ok(data.into())
+        value.unpack(&self.limits).map(Bytes::from)
     }
 
     fn signature(&self, secret: &Secret, signed: &[u8]) -> String {

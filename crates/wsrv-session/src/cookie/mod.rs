@@ -37,13 +37,23 @@ mod jwt;
 mod keygrip;
 #[cfg(feature = "laravel")]
 mod laravel;
-#[cfg(feature = "_hmac")]
+#[cfg(any(feature = "django", feature = "express", feature = "itsdangerous", feature = "jwt", feature = "laravel"))]
 mod mac;
 mod plain;
 #[cfg(feature = "rails")]
 mod rails;
-#[cfg(feature = "_secret")]
+#[cfg(any(
+    feature = "cookie-jar",
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 mod secret;
+#[cfg(any(feature = "django", feature = "itsdangerous"))]
+mod timed;
 mod view;
 
 pub use credentials::Credentials;
@@ -64,7 +74,15 @@ pub use laravel::{LaravelCipher, LaravelCookie, LaravelKeys};
 pub use plain::Plain;
 #[cfg(feature = "rails")]
 pub use rails::RailsCookie;
-#[cfg(feature = "_secret")]
+#[cfg(any(
+    feature = "cookie-jar",
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 pub use secret::{InvalidKey, Secret};
 pub use view::{CookieDialect, CookieView};
 
@@ -106,7 +124,14 @@ impl fmt::Debug for Extracted {
 }
 
 /// A cookie's content, if it is no longer than a session may be.
-#[cfg(any(feature = "_hmac", feature = "rails"))]
+#[cfg(any(
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 fn within<V: AsRef<[u8]>>(limits: &crate::Limits, value: V) -> Result<V, SessionError> {
     if value.as_ref().len() > limits.max_input { Err(SessionError::Limit) } else { Ok(value) }
 }

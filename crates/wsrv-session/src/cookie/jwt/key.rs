@@ -62,9 +62,11 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey::Format`]: it is no public key of that curve.
+    /// [`InvalidKey::Format`]: it is no public key of that curve, or a compressed one.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
-        public_key(pem.as_ref(), ELLIPTIC_CURVE, Some(P256)).map(Key::Es256).map(JwtKey)
+        let key = public_key(pem.as_ref(), ELLIPTIC_CURVE, Some(P256))?;
+        // A mark, and two coordinates of 32 bytes: `ring` takes no other form, and would tell so for each token only.
+        if key.len() == 65 { Ok(JwtKey(Key::Es256(key))) } else { Err(InvalidKey::Format) }
     }
 
     /// EdDSA on the curve Ed25519, and this public key in PEM (`BEGIN PUBLIC KEY`).
