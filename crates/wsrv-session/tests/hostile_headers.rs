@@ -121,9 +121,21 @@ proptest! {
         }
     }
 
-    #[cfg(any(feature = "cookie-jar", feature = "django", feature = "express", feature = "itsdangerous", feature = "jwt", feature = "laravel", feature = "rails"))]
+    #[cfg(any(
+        feature = "cookie-jar",
+        feature = "django",
+        feature = "express",
+        feature = "itsdangerous",
+        feature = "jwt",
+        feature = "laravel",
+        feature = "rails"
+    ))]
     #[test]
-    fn a_changed_cookie_is_refused_or_is_the_same(case in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte: u8) {
+    fn a_changed_cookie_is_refused_or_is_the_same(
+        case in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
         let case = case.get(&CASES[PLAIN..]);
         let mut header = case.2.as_bytes().to_vec();
         header[at.index(case.2.len())] = byte;
@@ -137,7 +149,9 @@ proptest! {
 
     #[test]
     fn any_bytes_are_an_id_or_are_not(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        for policy in [IdPolicy::php(), IdPolicy::laravel(), IdPolicy::express(), IdPolicy::django(), IdPolicy::tower()] {
+        let policies =
+            [IdPolicy::php(), IdPolicy::laravel(), IdPolicy::express(), IdPolicy::django(), IdPolicy::tower()];
+        for policy in policies {
             if let Ok(id) = policy.check(&bytes) {
                 prop_assert_eq!(id.as_str().as_bytes(), &bytes[..]);
                 prop_assert!(id.as_str().bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'.'));

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
-/// Opens values that `django.core.signing` has signed: data in base64url, packed by zlib if a `.` is in front, then `:`, the
-/// time, `:` and the signature by HMAC-SHA256.
+/// Opens values that `django.core.signing` has signed: data in base64url, packed by zlib if a `.` is in front, then
+/// `:`, the time, `:` and the signature by HMAC-SHA256.
 ///
 /// The salt says what a value was signed for, so that a value for one purpose is of no use for another.
 #[derive(Clone, Debug)]
@@ -55,9 +55,9 @@ impl DjangoSigner {
     ///
     /// # Errors
     ///
-    /// [`MalformedCookie`](SessionError::MalformedCookie): not of three parts. [`BadSignature`](SessionError::BadSignature).
-    /// [`Expired`](SessionError::Expired): older than `max_age`. [`CorruptData`](SessionError::CorruptData): signed, but
-    /// no such value. [`Limit`](SessionError::Limit).
+    /// [`MalformedCookie`](SessionError::MalformedCookie): not of three parts.
+    /// [`BadSignature`](SessionError::BadSignature). [`Expired`](SessionError::Expired): older than `max_age`.
+    /// [`CorruptData`](SessionError::CorruptData): signed, but no such value. [`Limit`](SessionError::Limit).
     pub fn open(&self, value: &[u8], now: SystemTime, max_age: Option<Duration>) -> Result<Bytes, SessionError> {
         let value = Timed::split(within(&self.limits, value)?, b':')?;
         if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
@@ -92,8 +92,8 @@ fn base62(text: &[u8]) -> Option<u64> {
     (!text.is_empty()).then_some(number)
 }
 
-/// The cookie of Django's backend `signed_cookies`, which holds the session. By default it is called `sessionid` and lives
-/// for 14 days, which is also its age limit here.
+/// The cookie of Django's backend `signed_cookies`, which holds the session: JSON, unless the serializer was changed.
+/// By default it is called `sessionid` and lives for 14 days, which is also its age limit here.
 #[derive(Clone, Debug)]
 pub struct DjangoCookie {
     name: String,

@@ -10,8 +10,8 @@ use sha1::{Digest, Sha1};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
-/// How far ahead of ours the front end's clock may be. A cookie carries the second it was made in, so without this nobody
-/// could connect right after logging in at a host whose clock is a second fast.
+/// How far ahead of ours the front end's clock may be. A cookie carries the second it was made in, so without this
+/// nobody could connect right after logging in at a host whose clock is a second fast.
 const CLOCKS_DIFFER: u64 = 60;
 
 /// The cookie of Flask or of Starlette's `SessionMiddleware`, which holds the session as JSON: data, `.`, time, `.` and
@@ -68,8 +68,8 @@ impl ItsdangerousCookie {
         self
     }
 
-    /// How old a session may be, in whole seconds; `None` for any age. `PERMANENT_SESSION_LIFETIME` of Flask, `max_age` of
-    /// Starlette.
+    /// How old a session may be, in whole seconds; `None` for any age. `PERMANENT_SESSION_LIFETIME` of Flask, `max_age`
+    /// of Starlette.
     pub fn with_max_age(mut self, max_age: impl Into<Option<Duration>>) -> Self {
         self.max_age = max_age.into();
         self

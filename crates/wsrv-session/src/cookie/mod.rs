@@ -1,7 +1,7 @@
 //! From a request's headers to its session: to the session's id, or to its data where the cookie itself holds them.
 //!
-//! An [`Extractor`] knows one front end's cookie. It is given a request's [`Credentials`] and the time, and says what is
-//! there:
+//! An [`Extractor`] knows one front end's cookie. It is given a request's [`Credentials`] and the time, and says what
+//! is there:
 //!
 //! | front end | extractor | feature |
 //! |---|---|---|
@@ -16,9 +16,22 @@
 //!
 //! Without features there is no cryptography in this crate.
 //!
+//! ```
+//! use std::time::SystemTime;
+//! use wsrv_session::cookie::{Credentials, Extracted, Extractor, Plain};
+//!
+//! let cookie = Plain::php("PHPSESSID");
+//! let credentials = Credentials::new([("cookie", &b"theme=dark; PHPSESSID=k2q9v7n0c4t1"[..])]);
+//! match cookie.extract(&credentials, SystemTime::now())? {
+//!     Extracted::Id(id) => assert_eq!(id.as_str(), "k2q9v7n0c4t1"),
+//!     _ => unreachable!("this cookie is an id"),
+//! }
+//! # Ok::<(), wsrv_session::SessionError>(())
+//! ```
+//!
 //! No cookie is no error, it is [`Extracted::None`]; nor is a `Cookie` header that makes no sense, as anybody can send
-//! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever exactly
-//! is wrong with it; nothing that the key does not vouch for is decrypted, inflated or parsed.
+//! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever
+//! exactly is wrong with it; nothing that the key does not vouch for is decrypted, inflated or parsed.
 
 mod credentials;
 #[cfg(feature = "django")]
@@ -97,8 +110,8 @@ pub trait Extractor: Send + Sync {
     ///
     /// # Errors
     ///
-    /// There is a cookie, and it is of no use. The [kinds](SessionError) tell why; none of them says more about a key than
-    /// that it did not fit.
+    /// There is a cookie, and it is of no use. The [kinds](SessionError) tell why; none of them says more about a key
+    /// than that it did not fit.
     fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError>;
 }
 

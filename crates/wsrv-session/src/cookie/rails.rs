@@ -12,8 +12,8 @@ use serde::Deserialize;
 use sha1::Sha1;
 use std::time::SystemTime;
 
-/// The encrypted session cookie of Rails 5.2 to 6.1, with the cookie serializer `json`: AES-256-GCM by a key that PBKDF2
-/// makes of `secret_key_base` with SHA-1. The session is JSON.
+/// The encrypted session cookie of Rails 5.2 to 6.1, with the cookie serializer `json`: AES-256-GCM by a key that
+/// PBKDF2 makes of `secret_key_base` with SHA-1. The session is JSON.
 ///
 /// An application on Rails 7 or later makes such cookies if `key_generator_hash_digest_class` is SHA-1 there.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ struct Message {
 }
 
 impl RailsCookie {
-    /// The cookie of this name, encrypted with the key that is made of this `secret_key_base`. Making it takes a thousand
-    /// rounds of PBKDF2, less than a millisecond.
+    /// The cookie of this name, encrypted with the key that is made of this `secret_key_base`. Making it takes a
+    /// thousand rounds of PBKDF2, less than a millisecond.
     pub fn new(name: impl Into<String>, secret_key_base: &Secret) -> Self {
         let cookie = RailsCookie { name: name.into(), keys: Vec::new(), limits: Limits::default() };
         cookie.with_previous(secret_key_base)

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 
 /// A key or a passphrase that the front end makes its cookies with.
 ///
-/// It is wiped from memory when it is dropped, and never printed. Copies that the ciphers make while they run are theirs.
+/// It is wiped from memory when it is dropped, and never printed. Copies that the ciphers make while they run are
+/// theirs.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 

@@ -32,8 +32,8 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 impl JwtKey {
-    /// HMAC with SHA-256. The secret should have 32 random bytes or more (RFC 7518 §3.2): a weaker one can be found out from
-    /// any token.
+    /// HMAC with SHA-256. The secret should have 32 random bytes or more (RFC 7518 §3.2): a weaker one can be found out
+    /// from any token.
     pub fn hs256(secret: Secret) -> Self {
         JwtKey(Key::Hs256(secret))
     }
@@ -48,8 +48,8 @@ impl JwtKey {
         JwtKey(Key::Hs512(secret))
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256, and this public key of 2048 to 8192 bits in PEM (`BEGIN PUBLIC KEY`). No token fits a
-    /// key of another length.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, and this public key of 2048 to 8192 bits in PEM (`BEGIN PUBLIC KEY`). No token
+    /// fits a key of another length.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! What Laravel's encrypter makes: base64 of JSON with the cipher's text, its initialization vector, and a MAC or a tag.
+//! What Laravel's encrypter makes: base64 of JSON with the cipher's text, its initialization vector, and a MAC or a
+//! tag.
 
 use crate::SessionError;
 use crate::cookie::mac::{equal, hmac};
@@ -80,8 +81,8 @@ impl LaravelKeys {
     ///
     /// # Errors
     ///
-    /// [`MalformedCookie`](SessionError::MalformedCookie): no such envelope. [`BadSignature`](SessionError::BadSignature):
-    /// made with another key or for another cookie, or changed.
+    /// [`MalformedCookie`](SessionError::MalformedCookie): no such envelope.
+    /// [`BadSignature`](SessionError::BadSignature): made with another key or for another cookie, or changed.
     pub fn open_cookie(&self, name: &str, value: &[u8]) -> Result<Bytes, SessionError> {
         let (text, key) = self.open(value).map_err(|refused| match refused {
             Refused::Malformed => SessionError::MalformedCookie,

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 /// Laravel's session cookie, which holds the id, encrypted.
 ///
-/// By default it is called `laravel_session`. Since version 12 new applications call it by their own name with `-session`
-/// behind it; `SESSION_COOKIE` tells.
+/// By default it is called `laravel_session`. Since version 12 new applications call it by their own name with
+/// `-session` behind it; `SESSION_COOKIE` tells.
 #[derive(Clone, Debug)]
 pub struct LaravelCookie {
     name: String,
@@ -33,8 +33,8 @@ impl LaravelCookie {
         self
     }
 
-    /// The session is in a second cookie, with the id as its name: `SESSION_DRIVER=cookie`. What is found is the session
-    /// then, and not its id: JSON of the session's text and of the second after which it is over.
+    /// The session is in a second cookie, with the id as its name: `SESSION_DRIVER=cookie`. What is found is the
+    /// session then, and not its id: JSON of the session's text and of the second after which it is over.
     pub fn with_cookie_driver(mut self) -> Self {
         self.in_cookie = true;
         self
