@@ -31,7 +31,8 @@
 //!
 //! No cookie is no error, it is [`Extracted::None`]; nor is a `Cookie` header that makes no sense, as anybody can send
 //! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever
-//! exactly is wrong with it; nothing that the key does not vouch for is decrypted, inflated or parsed.
+//! exactly is wrong with it. Nothing that the key does not vouch for is decrypted, inflated or parsed, but for the
+//! envelope in which Laravel sends the signature.
 
 mod credentials;
 #[cfg(feature = "django")]
