@@ -57,7 +57,8 @@ impl IdPolicy {
         Self::of(Alphabet::ALPHANUMERIC, 40, 40)
     }
 
-    /// express-session, as it makes ids if it is not told otherwise, and many others: 1 to 256 letters, digits, `-` and `_`.
+    /// express-session, as it makes ids if it is not told otherwise, and many others: 1 to 256 letters, digits, `-` and
+    /// `_`.
     pub const fn express() -> Self {
         Self::of(Alphabet::ALPHANUMERIC.with(b"-_"), 1, 256)
     }
@@ -77,8 +78,8 @@ impl IdPolicy {
     ///
     /// # Panics
     ///
-    /// A character is not visible ASCII, or is `/` or `\`; or the range has no length above zero in it. An id is made part of
-    /// file names and keys.
+    /// A character is not visible ASCII, or is `/` or `\`; or the range has no length above zero in it. An id is made
+    /// part of file names and keys.
     pub const fn custom(characters: &str, length: RangeInclusive<usize>) -> Self {
         let mut at = 0;
         while at < characters.len() {

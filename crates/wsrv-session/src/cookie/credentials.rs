@@ -3,8 +3,8 @@
 use super::CookieView;
 use std::fmt;
 
-/// What a request brings to show whose session it belongs to: its `Cookie`, `Authorization` and `Sec-WebSocket-Protocol`
-/// headers.
+/// What a request brings to show whose session it belongs to: its `Cookie`, `Authorization` and
+/// `Sec-WebSocket-Protocol` headers.
 #[derive(Clone, Default)]
 pub struct Credentials<'h> {
     cookies: CookieView<'h>,

@@ -1,7 +1,7 @@
 //! Django's signed values: the session in a cookie, and the records of its stores.
 
-use super::inflate::inflate;
 use super::mac::{equal, hmac};
+use super::timed::Timed;
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, unix_seconds, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
-/// Opens values that `django.core.signing` has signed: data in base64url, packed by zlib if a `.` is in front, then `:`, the
-/// time, `:` and the signature by HMAC-SHA256.
+/// Opens values that `django.core.signing` has signed: data in base64url, packed by zlib if a `.` is in front, then
+/// `:`, the time, `:` and the signature by HMAC-SHA256.
 ///
 /// The salt says what a value was signed for, so that a value for one purpose is of no use for another.
 #[derive(Clone, Debug)]
@@ -55,29 +55,19 @@ impl DjangoSigner {
     ///
     /// # Errors
     ///
-    /// [`MalformedCookie`](SessionError::MalformedCookie): not of three parts. [`BadSignature`](SessionError::BadSignature).
-    /// [`Expired`](SessionError::Expired): older than `max_age`. [`CorruptData`](SessionError::CorruptData): signed, but
-    /// no such value. [`Limit`](SessionError::Limit).
+    /// [`MalformedCookie`](SessionError::MalformedCookie): not of three parts.
+    /// [`BadSignature`](SessionError::BadSignature). [`Expired`](SessionError::Expired): older than `max_age`.
+    /// [`CorruptData`](SessionError::CorruptData): signed, but no such value. [`Limit`](SessionError::Limit).
     pub fn open(&self, value: &[u8], now: SystemTime, max_age: Option<Duration>) -> Result<Bytes, SessionError> {
-        let value = within(&self.limits, value)?;
-        let mut parts = value.rsplitn(3, |&byte| byte == b':');
-        let (Some(signature), Some(time), Some(payload)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(SessionError::MalformedCookie);
-        };
-        let signed = &value[..payload.len() + 1 + time.len()];
-        if !self.secrets.iter().any(|secret| equal(self.signature(secret, signed), signature)) {
+        let value = Timed::split(within(&self.limits, value)?, b':')?;
+        if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
             return Err(SessionError::BadSignature);
         }
-        let signed_at = base62(time).ok_or(SessionError::CorruptData)?;
+        let signed_at = base62(value.time).ok_or(SessionError::CorruptData)?;
         if max_age.is_some_and(|max_age| unix_seconds(now).saturating_sub(signed_at) > max_age.as_secs()) {
             return Err(SessionError::Expired);
         }
-        let decode = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).map_err(|_| SessionError::CorruptData);
-        let data = match payload.strip_prefix(b".") {
-            Some(packed) => inflate(&decode(packed)?, &self.limits)?,
-            None => decode(payload)?,
-        };
-        Ok(data.into())
+        value.unpack(&self.limits).map(Bytes::from)
     }
 
     fn signature(&self, secret: &Secret, signed: &[u8]) -> String {
@@ -102,8 +92,8 @@ fn base62(text: &[u8]) -> Option<u64> {
     (!text.is_empty()).then_some(number)
 }
 
-/// The cookie of Django's backend `signed_cookies`, which holds the session. By default it is called `sessionid` and lives
-/// for 14 days, which is also its age limit here.
+/// The cookie of Django's backend `signed_cookies`, which holds the session: JSON, unless the serializer was changed.
+/// By default it is called `sessionid` and lives for 14 days, which is also its age limit here.
 #[derive(Clone, Debug)]
 pub struct DjangoCookie {
     name: String,

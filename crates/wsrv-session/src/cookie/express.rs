@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 /// The cookie of express-session: `s:`, the id, `.` and its signature.
 ///
-/// By default it is called `connect.sid`, and ids look like [`IdPolicy::express`] says. An application with a `genid` of
-/// its own may need another policy: express signs any text, also `../../etc/passwd`.
+/// By default it is called `connect.sid`, and ids look like [`IdPolicy::express`] says. An application with a `genid`
+/// of its own may need another policy: express signs any text, also `../../etc/passwd`.
 #[derive(Clone, Debug)]
 pub struct ExpressCookie {
     name: String,

@@ -1,7 +1,7 @@
 //! The cookies of Flask and Starlette, which itsdangerous signs.
 
-use super::inflate::inflate;
 use super::mac::{equal, hmac};
+use super::timed::Timed;
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, unix_seconds, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
@@ -10,8 +10,8 @@ use sha1::{Digest, Sha1};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
-/// How far ahead of ours the front end's clock may be. A cookie carries the second it was made in, so without this nobody
-/// could connect right after logging in at a host whose clock is a second fast.
+/// How far ahead of ours the front end's clock may be. A cookie carries the second it was made in, so without this
+/// nobody could connect right after logging in at a host whose clock is a second fast.
 const CLOCKS_DIFFER: u64 = 60;
 
 /// The cookie of Flask or of Starlette's `SessionMiddleware`, which holds the session as JSON: data, `.`, time, `.` and
@@ -68,8 +68,8 @@ impl ItsdangerousCookie {
         self
     }
 
-    /// How old a session may be, in whole seconds; `None` for any age. `PERMANENT_SESSION_LIFETIME` of Flask, `max_age` of
-    /// Starlette.
+    /// How old a session may be, in whole seconds; `None` for any age. `PERMANENT_SESSION_LIFETIME` of Flask, `max_age`
+    /// of Starlette.
     pub fn with_max_age(mut self, max_age: impl Into<Option<Duration>>) -> Self {
         self.max_age = max_age.into();
         self
@@ -82,27 +82,19 @@ impl ItsdangerousCookie {
     }
 
     fn open(&self, value: &[u8], now: u64) -> Result<Vec<u8>, SessionError> {
-        let value = within(&self.limits, value)?;
-        let mut parts = value.rsplitn(3, |&byte| byte == b'.');
-        let (Some(signature), Some(time), Some(payload)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(SessionError::MalformedCookie);
-        };
-        let signed = &value[..payload.len() + 1 + time.len()];
-        if !self.secrets.iter().any(|secret| equal(self.signature(secret, signed), signature)) {
+        let value = Timed::split(within(&self.limits, value)?, b'.')?;
+        if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
             return Err(SessionError::BadSignature);
         }
-        let signed_at = seconds(time).ok_or(SessionError::CorruptData)?;
+        let signed_at = seconds(value.time).ok_or(SessionError::CorruptData)?;
         let too_old = self.max_age.is_some_and(|max_age| now.saturating_sub(signed_at) > max_age.as_secs());
         if too_old || signed_at.saturating_sub(now) > CLOCKS_DIFFER {
             return Err(SessionError::Expired);
         }
-        let decoded = match self.front {
-            Front::Flask => URL_SAFE_NO_PAD.decode(payload.strip_prefix(b".").unwrap_or(payload)),
-            Front::Starlette => STANDARD.decode(payload),
-        };
-        let data = decoded.map_err(|_| SessionError::CorruptData)?;
-        let packed = matches!(self.front, Front::Flask) && payload.starts_with(b".");
-        if packed { inflate(&data, &self.limits) } else { Ok(data) }
+        match self.front {
+            Front::Flask => value.unpack(&self.limits),
+            Front::Starlette => STANDARD.decode(value.payload).map_err(|_| SessionError::CorruptData),
+        }
     }
 
     fn signature(&self, secret: &Secret, signed: &[u8]) -> String {

@@ -5,8 +5,8 @@ use crate::{IdPolicy, SessionError};
 use cookie::{Cookie, CookieJar, Key};
 use std::time::SystemTime;
 
-/// A signed or private cookie of the crate `cookie`, with an id in it: that of tower-sessions, which by default is called
-/// `id`.
+/// A signed or private cookie of the crate `cookie`, with an id in it: that of tower-sessions, which by default is
+/// called `id`.
 #[derive(Clone, Debug)]
 pub struct JarCookie {
     name: String,

@@ -4,21 +4,15 @@ use super::mac::{equal, hmac};
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
-use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
 use sha1::Sha1;
 use std::time::SystemTime;
-
-const PADDED_OR_NOT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The cookies of cookie-session for express, signed by keygrip: the session as base64 of JSON, and under the same name
 /// with `.sig` behind it the signature, by HMAC-SHA1. By default they are called `session` and `session.sig`.
 ///
-/// The data are JSON. There is no time in them: such a session ends when the browser forgets it.
+/// What is found is the base64. There is no time in it: such a session ends when the browser forgets it.
 #[derive(Clone, Debug)]
 pub struct KeygripCookie {
     name: String,
@@ -67,8 +61,7 @@ impl Extractor for KeygripCookie {
         if !self.keys.iter().any(fits) {
             return Err(SessionError::BadSignature);
         }
-        let data = PADDED_OR_NOT.decode(&value).map_err(|_| SessionError::CorruptData)?;
-        Ok(Extracted::Inline(data.into()))
+        Ok(Extracted::Inline(Bytes::copy_from_slice(&value)))
     }
 }
 
@@ -97,16 +90,15 @@ mod tests {
     fn cookies_as_keygrip_signs_them_are_read() {
         // Made by keygrip 1.1, as cookie-session uses it.
         let header = "session=eyJ1c2VyIjoiem/DqyIsIm4iOlsxLG51bGxdfQ==; session.sig=YKLnOP5plxsKYwMS0mVtUHtNckA";
-        assert_eq!(extract(&extractor("a key of our own"), header), data(r#"{"user":"zoë","n":[1,null]}"#));
+        assert_eq!(extract(&extractor("a key of our own"), header), data("eyJ1c2VyIjoiem/DqyIsIm4iOlsxLG51bGxdfQ=="));
     }
 
     #[test]
     fn each_of_the_keys_may_have_signed() {
         let extractor = extractor("new").with_previous(Secret::new("old").unwrap());
         for key in ["new", "old"] {
-            assert_eq!(extract(&extractor, &signed("session", "eyJhIjoxfQ==", key)), data("{\"a\":1}"));
+            assert_eq!(extract(&extractor, &signed("session", "eyJhIjoxfQ==", key)), data("eyJhIjoxfQ=="));
         }
-        assert_eq!(extract(&extractor, &signed("session", "eyJhIjoxfQ", "old")), data("{\"a\":1}"));
         assert_eq!(extract(&extractor, &signed("session", "e30=", "older")), Err(SessionError::BadSignature));
     }
 
@@ -134,8 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_rubbish_is_corrupt_and_too_much_is_too_much() {
-        assert_eq!(extract(&extractor("k"), &signed("session", "?", "k")), Err(SessionError::CorruptData));
+    fn too_long_a_cookie_is_not_looked_at() {
         let extractor = extractor("k").with_limits(Limits { max_input: 3, ..Limits::default() });
         assert_eq!(extract(&extractor, &signed("session", "e30=", "k")), Err(SessionError::Limit));
     }

@@ -1,7 +1,7 @@
 //! From a request's headers to its session: to the session's id, or to its data where the cookie itself holds them.
 //!
-//! An [`Extractor`] knows one front end's cookie. It is given a request's [`Credentials`] and the time, and says what is
-//! there:
+//! An [`Extractor`] knows one front end's cookie. It is given a request's [`Credentials`] and the time, and says what
+//! is there:
 //!
 //! | front end | extractor | feature |
 //! |---|---|---|
@@ -16,9 +16,23 @@
 //!
 //! Without features there is no cryptography in this crate.
 //!
+//! ```
+//! use std::time::SystemTime;
+//! use wsrv_session::cookie::{Credentials, Extracted, Extractor, Plain};
+//!
+//! let cookie = Plain::php("PHPSESSID");
+//! let credentials = Credentials::new([("cookie", &b"theme=dark; PHPSESSID=k2q9v7n0c4t1"[..])]);
+//! match cookie.extract(&credentials, SystemTime::now())? {
+//!     Extracted::Id(id) => assert_eq!(id.as_str(), "k2q9v7n0c4t1"),
+//!     _ => unreachable!("this cookie is an id"),
+//! }
+//! # Ok::<(), wsrv_session::SessionError>(())
+//! ```
+//!
 //! No cookie is no error, it is [`Extracted::None`]; nor is a `Cookie` header that makes no sense, as anybody can send
-//! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever exactly
-//! is wrong with it; nothing that the key does not vouch for is decrypted, inflated or parsed.
+//! one. A cookie that was not made with the key is [`BadSignature`](crate::SessionError::BadSignature), whatever
+//! exactly is wrong with it. Nothing that the key does not vouch for is decrypted, inflated or parsed, but for the
+//! envelope in which Laravel sends the signature.
 
 mod credentials;
 #[cfg(feature = "django")]
@@ -37,13 +51,23 @@ mod jwt;
 mod keygrip;
 #[cfg(feature = "laravel")]
 mod laravel;
-#[cfg(feature = "_hmac")]
+#[cfg(any(feature = "django", feature = "express", feature = "itsdangerous", feature = "jwt", feature = "laravel"))]
 mod mac;
 mod plain;
 #[cfg(feature = "rails")]
-//mod rails;
-#[cfg(feature = "_secret")]
+mod rails;
+#[cfg(any(
+    feature = "cookie-jar",
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 mod secret;
+#[cfg(any(feature = "django", feature = "itsdangerous"))]
+mod timed;
 mod view;
 
 pub use credentials::Credentials;
@@ -63,8 +87,16 @@ pub use keygrip::KeygripCookie;
 pub use laravel::{LaravelCipher, LaravelCookie, LaravelKeys};
 pub use plain::Plain;
 #[cfg(feature = "rails")]
-//pub use rails::RailsCookie;
-#[cfg(feature = "_secret")]
+pub use rails::RailsCookie;
+#[cfg(any(
+    feature = "cookie-jar",
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 pub use secret::{InvalidKey, Secret};
 pub use view::{CookieDialect, CookieView};
 
@@ -79,8 +111,8 @@ pub trait Extractor: Send + Sync {
     ///
     /// # Errors
     ///
-    /// There is a cookie, and it is of no use. The [kinds](SessionError) tell why; none of them says more about a key than
-    /// that it did not fit.
+    /// There is a cookie, and it is of no use. The [kinds](SessionError) tell why; none of them says more about a key
+    /// than that it did not fit.
     fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError>;
 }
 
@@ -91,7 +123,7 @@ pub enum Extracted {
     None,
     /// It is under this id in the front end's store.
     Id(SessionId),
-    /// These are its data, as the front end has encoded them; the key has vouched for them.
+    /// These are its data, in the format that the extractor's documentation names. The key has vouched for them.
     Inline(Bytes),
 }
 
@@ -106,13 +138,20 @@ impl fmt::Debug for Extracted {
 }
 
 /// A cookie's content, if it is no longer than a session may be.
-#[cfg(feature = "_secret")]
+#[cfg(any(
+    feature = "django",
+    feature = "express",
+    feature = "itsdangerous",
+    feature = "jwt",
+    feature = "laravel",
+    feature = "rails"
+))]
 fn within<V: AsRef<[u8]>>(limits: &crate::Limits, value: V) -> Result<V, SessionError> {
     if value.as_ref().len() > limits.max_input { Err(SessionError::Limit) } else { Ok(value) }
 }
 
 /// Whole seconds since 1970. Before, there were no sessions.
-#[cfg(feature = "_secret")]
+#[cfg(any(feature = "django", feature = "itsdangerous"))]
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 
 /// A key or a passphrase that the front end makes its cookies with.
 ///
-/// It is wiped from memory when it is dropped, and never printed. Copies that the ciphers make while they run are theirs.
+/// It is wiped from memory when it is dropped, and never printed. Copies that the ciphers make while they run are
+/// theirs.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
@@ -18,6 +19,14 @@ impl Secret {
     pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, InvalidKey> {
         let secret = Zeroizing::new(secret.into());
         if secret.is_empty() { Err(InvalidKey::Empty) } else { Ok(Secret(secret)) }
+    }
+
+    /// A key of this many bytes, which are made by the function.
+    #[cfg(feature = "rails")]
+    pub(super) fn derived(length: usize, derive: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Zeroizing::new(vec![0; length]);
+        derive(&mut key);
+        Secret(key)
     }
 
     pub(super) fn expose(&self) -> &[u8] {

@@ -16,7 +16,7 @@ pub struct CookieView<'h>(Vec<&'h [u8]>);
 /// |---|---|---|---|---|
 /// | `Php` | the first | decoded | kept | kept, but in front of the name |
 /// | `Node` | the first | decoded | dropped | dropped |
-/// | `Keygrip` | the first | kept | dropped | dropped |
+/// | `Keygrip` | the first | kept | dropped | kept, but in front of the name |
 /// | `Werkzeug` | the first | kept | dropped | dropped |
 /// | `Rack` | the first | decoded | kept | dropped |
 /// | `Python` | the last | kept | dropped | dropped |
@@ -71,14 +71,18 @@ impl CookieDialect {
     /// The value of this part of a header, if it is the cookie of this name.
     fn value<'h>(self, part: &'h [u8], wanted: &[u8]) -> Option<&'h [u8]> {
         let at = part.iter().position(|&byte| byte == b'=')?;
-        let (name, value) = (part[..at].trim_ascii_start(), &part[at + 1..]);
-        if self == CookieDialect::Php {
-            let read = |byte: &u8| if matches!(byte, b'.' | b' ') { b'_' } else { *byte };
-            return name.iter().map(read).eq(wanted.iter().copied()).then_some(value);
+        let (mut name, mut value) = (part[..at].trim_ascii_start(), &part[at + 1..]);
+        if !matches!(self, CookieDialect::Php | CookieDialect::Keygrip) {
+            (name, value) = (name.trim_ascii_end(), value.trim_ascii());
         }
-        let value = value.trim_ascii();
-        let quoted = if self.unquotes() { value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")) } else { None };
-        (name.trim_ascii_end() == wanted).then_some(quoted.unwrap_or(value))
+        if self.unquotes() {
+            value = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+        }
+        let as_read = |byte: &u8| match byte {
+            b'.' | b' ' if self == CookieDialect::Php => b'_',
+            other => *other,
+        };
+        name.iter().map(as_read).eq(wanted.iter().copied()).then_some(value)
     }
 
     fn takes_last(self) -> bool {
@@ -159,12 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn blanks_are_part_of_names_and_values_for_php_only() {
+    fn blanks_are_part_of_names_and_values_where_the_front_end_says_so() {
         for dialect in ALL {
-            let value = get(&["  sid = abc "], dialect);
-            assert_eq!(value.as_deref(), (dialect != Php).then_some("abc"), "{dialect:?}");
+            let keeps = matches!(dialect, Php | Keygrip);
+            assert_eq!(get(&["  sid = abc "], dialect).as_deref(), (!keeps).then_some("abc"), "{dialect:?}");
+            let value = if keeps { " abc " } else { "abc" };
+            assert_eq!(get(&["a=b;  sid= abc ;"], dialect).as_deref(), Some(value), "{dialect:?}");
         }
-        assert_eq!(get(&[" sid= abc ;"], Php).as_deref(), Some(" abc "));
     }
 
     #[test]

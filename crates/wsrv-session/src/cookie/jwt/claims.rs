@@ -35,8 +35,8 @@ impl Claims {
         if is_current { Ok(()) } else { Err(SessionError::Expired) }
     }
 
-    /// Whether it is from this issuer and for this audience. A token for somebody is not for a reader that says nothing of
-    /// who it is (RFC 7519 §4.1.3).
+    /// Whether it is from this issuer and for this audience. A token for somebody is not for a reader that says nothing
+    /// of who it is (RFC 7519 §4.1.3).
     pub(super) fn check_parties(&self, issuer: Option<&str>, audience: Option<&str>) -> Result<(), SessionError> {
         let is_from = issuer.is_none_or(|issuer| self.iss.as_deref() == Some(issuer));
         let is_for = match (&self.aud, audience) {

@@ -32,8 +32,8 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 impl JwtKey {
-    /// HMAC with SHA-256. The secret should have 32 random bytes or more (RFC 7518 §3.2): a weaker one can be found out from
-    /// any token.
+    /// HMAC with SHA-256. The secret should have 32 random bytes or more (RFC 7518 §3.2): a weaker one can be found out
+    /// from any token.
     pub fn hs256(secret: Secret) -> Self {
         JwtKey(Key::Hs256(secret))
     }
@@ -48,8 +48,8 @@ impl JwtKey {
         JwtKey(Key::Hs512(secret))
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256, and this public key of 2048 to 8192 bits in PEM (`BEGIN PUBLIC KEY`). No token fits a
-    /// key of another length.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, and this public key of 2048 to 8192 bits in PEM (`BEGIN PUBLIC KEY`). No token
+    /// fits a key of another length.
     ///
     /// # Errors
     ///
@@ -62,9 +62,11 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey::Format`]: it is no public key of that curve.
+    /// [`InvalidKey::Format`]: it is no public key of that curve, or a compressed one.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
-        public_key(pem.as_ref(), ELLIPTIC_CURVE, Some(P256)).map(Key::Es256).map(JwtKey)
+        let key = public_key(pem.as_ref(), ELLIPTIC_CURVE, Some(P256))?;
+        // A mark, and two coordinates of 32 bytes: `ring` takes no other form, and would tell so for each token only.
+        if key.len() == 65 { Ok(JwtKey(Key::Es256(key))) } else { Err(InvalidKey::Format) }
     }
 
     /// EdDSA on the curve Ed25519, and this public key in PEM (`BEGIN PUBLIC KEY`).

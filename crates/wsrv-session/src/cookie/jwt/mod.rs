@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime};
 
 /// A signed JSON Web Token. The session is its claims, as JSON.
 ///
-/// Which algorithms count is said by the keys, never by the token: it must name that of the key that fits it. It must have
-/// an `exp` that is not over and, if it has one, an `nbf` that is. Extensions that it declares critical (`crit`) are not
-/// known here, so it is refused then (RFC 7515 §4.1.11). Encrypted tokens are not read.
+/// Which algorithms count is said by the keys, never by the token: it must name that of the key that fits it. It must
+/// have an `exp` that is not over and, if it has one, an `nbf` that is. Extensions that it declares critical (`crit`)
+/// are not known here, so it is refused then (RFC 7515 §4.1.11). Encrypted tokens are not read.
 ///
 /// Where to look for the token is to be said; the first place where there is one counts.
 ///
@@ -80,8 +80,9 @@ impl Jwt {
         self
     }
 
-    /// Looks for a token behind this prefix in the subprotocols that the client offers, such as `bearer.` followed by the
-    /// token: a way for pages without cookies. They have to offer another subprotocol too, which the server selects.
+    /// Looks for a token behind this prefix in the subprotocols that the client offers, such as `bearer.` followed by
+    /// the token: a way for pages without cookies. They have to offer another subprotocol too, which the server
+    /// selects.
     pub fn subprotocol(mut self, prefix: impl Into<String>) -> Self {
         self.places.push(Place::Subprotocol(prefix.into()));
         self
@@ -93,7 +94,8 @@ impl Jwt {
         self
     }
 
-    /// For whom a token must be: in its `aud`. By default, for nobody in particular: a token with an `aud` is refused then.
+    /// For whom a token must be: in its `aud`. By default, for nobody in particular: a token with an `aud` is refused
+    /// then.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self

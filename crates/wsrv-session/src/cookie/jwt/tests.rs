@@ -31,6 +31,17 @@ const ED25519_KEY: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAAiaAoDSBolPeA0Kb5FP43YCqLT6gI6lpN3DYBIUMwgg=
 -----END PUBLIC KEY-----
 ";
+const COMPRESSED_P256_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACjL9C9LNFTCs0U2P0hFvDa5i3mxRy
+gz1Xs+HZifMVx/M=
+-----END PUBLIC KEY-----
+";
+const P384_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEzNhw/UE+SWvVUm32uAG6bkHGePqVrGZ9
+kuNxvIok3a0S74dNXp5lWqtfLUE/rDWIDp1hShmsCXBNp3MIPVafNEerWZn8CYN2
+3N9G5y6kJCN1v6QmaKCm/dx8bcC941uj
+-----END PUBLIC KEY-----
+";
 /// Header and signature around [`PAYLOAD`].
 const RS256: (&str, &str) = (
     "eyJhbGciOiJSUzI1NiJ9",
@@ -103,6 +114,13 @@ fn a_public_key_of_another_kind_is_refused() {
         for (right, key) in made.into_iter().enumerate() {
             assert_eq!(key.err(), (at != right).then_some(InvalidKey::Format), "{at} {right}");
         }
+    }
+}
+
+#[test]
+fn a_key_of_another_curve_or_form_is_refused() {
+    for pem in [COMPRESSED_P256_KEY, P384_KEY] {
+        assert_eq!(JwtKey::es256_pem(pem).err(), Some(InvalidKey::Format));
     }
 }
 

@@ -4,16 +4,15 @@ mod envelope;
 
 pub use envelope::{LaravelCipher, LaravelKeys};
 
-use super::{CookieDialect, Credentials, Extracted, Extractor, unix_seconds, within};
-use crate::{IdPolicy, Limits, SessionError, SessionId};
+use super::{CookieDialect, Credentials, Extracted, Extractor, within};
+use crate::{IdPolicy, Limits, SessionError};
 use bytes::Bytes;
-use serde::Deserialize;
 use std::time::SystemTime;
 
 /// Laravel's session cookie, which holds the id, encrypted.
 ///
-/// By default it is called `laravel_session`. Since version 12 new applications call it by their own name with `-session`
-/// behind it; `SESSION_COOKIE` tells.
+/// By default it is called `laravel_session`. Since version 12 new applications call it by their own name with
+/// `-session` behind it; `SESSION_COOKIE` tells.
 #[derive(Clone, Debug)]
 pub struct LaravelCookie {
     name: String,
@@ -34,8 +33,8 @@ impl LaravelCookie {
         self
     }
 
-    /// The session is in a second cookie, with the id as its name: `SESSION_DRIVER=cookie`. What is found is the session
-    /// then, and not its id.
+    /// The session is in a second cookie, with the id as its name: `SESSION_DRIVER=cookie`. What is found is the
+    /// session then, and not its id: JSON of the session's text and of the second after which it is over.
     pub fn with_cookie_driver(mut self) -> Self {
         self.in_cookie = true;
         self
@@ -48,49 +47,32 @@ impl LaravelCookie {
     }
 
     /// The decrypted content of the cookie with this name.
-    fn cookie(&self, credentials: &Credentials<'_>, name: &str) -> Result<Option<Vec<u8>>, SessionError> {
+    fn cookie(&self, credentials: &Credentials<'_>, name: &str) -> Result<Option<Bytes>, SessionError> {
         let value = credentials.cookies().get(name, CookieDialect::Php);
         value.map(|value| self.keys.open_cookie(name, within(&self.limits, &value)?)).transpose()
-    }
-
-    fn data(&self, credentials: &Credentials<'_>, id: &SessionId, now: SystemTime) -> Result<Extracted, SessionError> {
-        match self.cookie(credentials, id.as_str())? {
-            Some(record) => cookie_record(&record, now).map(Extracted::Inline),
-            None => Ok(Extracted::None),
-        }
     }
 }
 
 impl Extractor for LaravelCookie {
-    fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError> {
+    fn extract(&self, credentials: &Credentials<'_>, _now: SystemTime) -> Result<Extracted, SessionError> {
         let Some(id) = self.cookie(credentials, &self.name)? else { return Ok(Extracted::None) };
         let id = IdPolicy::laravel().check(&id)?;
-        if self.in_cookie { self.data(credentials, &id, now) } else { Ok(Extracted::Id(id)) }
+        if !self.in_cookie {
+            return Ok(Extracted::Id(id));
+        }
+        Ok(self.cookie(credentials, id.as_str())?.map_or(Extracted::None, Extracted::Inline))
     }
-}
-
-/// The session in what the driver `cookie` writes: JSON of the session's text, and of the second after which it is over.
-fn cookie_record(json: &[u8], now: SystemTime) -> Result<Bytes, SessionError> {
-    #[derive(Deserialize)]
-    struct Record {
-        data: String,
-        expires: u64,
-    }
-    let record: Record = serde_json::from_slice(json).map_err(|_| SessionError::CorruptData)?;
-    if unix_seconds(now) > record.expires { Err(SessionError::Expired) } else { Ok(record.data.into()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::envelope::testing::{keys, seal_cookie};
     use super::*;
-    use std::time::Duration;
 
     const ID: &str = "abcdefghijklmnopqrstABCDEFGHIJKLMNOPQRST";
 
-    fn extract(cookie: &LaravelCookie, header: &str, now: u64) -> Result<Extracted, SessionError> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-        cookie.extract(&Credentials::new([("cookie", header.as_bytes())]), now)
+    fn extract(cookie: &LaravelCookie, header: &str) -> Result<Extracted, SessionError> {
+        cookie.extract(&Credentials::new([("cookie", header.as_bytes())]), SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -99,9 +81,9 @@ mod tests {
         for cipher in LaravelCipher::ALL {
             let value = seal_cookie(cipher, 1, "laravel_session", ID.as_bytes());
             let cookie = LaravelCookie::new(keys(cipher, 1));
-            assert_eq!(extract(&cookie, &format!("a=b; laravel_session={}", value.replace('=', "%3D")), 0), expected);
-            assert_eq!(extract(&cookie, &format!("laravel_session={value}"), 0), expected);
-            assert_eq!(extract(&cookie, &format!("laravel-session={value}"), 0), Ok(Extracted::None));
+            assert_eq!(extract(&cookie, &format!("a=b; laravel_session={}", value.replace('=', "%3D"))), expected);
+            assert_eq!(extract(&cookie, &format!("laravel_session={value}")), expected);
+            assert_eq!(extract(&cookie, &format!("laravel-session={value}")), Ok(Extracted::None));
         }
     }
 
@@ -110,31 +92,25 @@ mod tests {
         let cipher = LaravelCipher::Aes256Cbc;
         for text in ["", "../../../../../../../../../../../etc/passwd", &ID[1..], "a:1:{s:3:\"_id\"}"] {
             let header = format!("laravel_session={}", seal_cookie(cipher, 1, "laravel_session", text.as_bytes()));
-            assert_eq!(
-                extract(&LaravelCookie::new(keys(cipher, 1)), &header, 0),
-                Err(SessionError::InvalidId),
-                "{text}"
-            );
+            assert_eq!(extract(&LaravelCookie::new(keys(cipher, 1)), &header), Err(SessionError::InvalidId), "{text}");
         }
     }
 
     #[test]
     fn the_driver_cookie_keeps_the_session_in_a_second_cookie() {
         let cipher = LaravelCipher::Aes256Cbc;
-        let first = format!("app={}", seal_cookie(cipher, 1, "app", ID.as_bytes()));
-        let second = |json: &str| format!("{first}; {ID}={}", seal_cookie(cipher, 1, ID, json.as_bytes()));
         let cookie = LaravelCookie::new(keys(cipher, 1)).with_name("app").with_cookie_driver();
-        let good = second(r#"{"data":"a:1:{s:1:\"k\";i:1;}","expires":1000}"#);
-        let data = Ok(Extracted::Inline(r#"a:1:{s:1:"k";i:1;}"#.into()));
-        assert_eq!(extract(&cookie, &good, 1000), data);
-        assert_eq!(extract(&cookie, &good, 1001), Err(SessionError::Expired));
-        assert_eq!(extract(&cookie, &first, 0), Ok(Extracted::None));
-        for bad in ["", "x", "[]", r#"{"data":"x"}"#, r#"{"data":1,"expires":1000}"#, r#"{"data":"x","expires":-1}"#] {
-            assert_eq!(extract(&cookie, &second(bad), 0), Err(SessionError::CorruptData), "{bad}");
+        let first = format!("app={}", seal_cookie(cipher, 1, "app", ID.as_bytes()));
+        let record = r#"{"data":"a:0:{}","expires":1000}"#;
+        let second = |name: &str, number| format!("{ID}={}", seal_cookie(cipher, number, name, record.as_bytes()));
+        let both = format!("{}; {first}", second(ID, 1));
+        assert_eq!(extract(&cookie, &both), Ok(Extracted::Inline(record.into())));
+        assert_eq!(extract(&cookie, &first), Ok(Extracted::None));
+        assert_eq!(extract(&cookie, &second(ID, 1)), Ok(Extracted::None));
+        // The session of another id under this one, and one of another application.
+        for bad in [second(&ID.to_lowercase(), 1), second(ID, 2)] {
+            assert_eq!(extract(&cookie, &format!("{first}; {bad}")), Err(SessionError::BadSignature));
         }
-        // The session of another id, under this one.
-        let other = format!("{first}; {ID}={}", seal_cookie(cipher, 1, &ID.to_lowercase(), b"{}"));
-        assert_eq!(extract(&cookie, &other, 0), Err(SessionError::BadSignature));
     }
 
     #[test]
@@ -143,6 +119,6 @@ mod tests {
         let value = seal_cookie(cipher, 1, "laravel_session", ID.as_bytes());
         let limits = Limits { max_input: value.len() - 1, ..Limits::default() };
         let cookie = LaravelCookie::new(keys(cipher, 1)).with_limits(limits);
-        assert_eq!(extract(&cookie, &format!("laravel_session={value}"), 0), Err(SessionError::Limit));
+        assert_eq!(extract(&cookie, &format!("laravel_session={value}")), Err(SessionError::Limit));
     }
 }
