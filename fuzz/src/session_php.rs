@@ -62,9 +62,10 @@ fn check_found(value: Value<'_>) {
         assert!(!is_only || value.get(&text).is_some_and(|found| found.is_same(entry)), "{text:?}");
     }
     assert!(entries.len() <= value.len());
-    assert_eq!(value.is_list(), value.kind() == Kind::Array && entries.iter().enumerate().all(|(at, (key, _))| {
-        *key == Key::Int(at as i64)
-    }));
+    assert_eq!(
+        value.is_list(),
+        value.kind() == Kind::Array && entries.iter().enumerate().all(|(at, (key, _))| { *key == Key::Int(at as i64) })
+    );
 }
 
 /// JSON and serde agree on whether the value can be expanded, and on what it is then.
