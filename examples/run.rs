@@ -604,3 +604,52 @@ fn custom_wire_answers_messages_pings_and_the_goodbye() {
     peer.read_to_end(&mut all).unwrap();
     assert_eq!(all, b"M\0\0\0\x05HELLOA\0\0\0\x01?B\0\0\0\x01\0");
 }
+
+#[test]
+fn session_vectors_tells_what_differs() {
+    let folder = std::env::temp_dir().join(format!("wsrv-session-vectors-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a.bin"), "a|i:1;b|R:1;").unwrap();
+    let vector = |id: &str, codec: &str, expect: Value| {
+        json!({
+            "id": id, "kind": "codec", "codec": codec, "now": 0, "data_file": "a.bin", "data_len": 12, "expect": expect
+        })
+    };
+    let tree = |second: &str| {
+        let entry = |key: &str, number: &str| json!([{ "s": key }, { "t": "int", "v": number }]);
+        json!({ "outcome": "ok", "tree": { "t": "array", "v": [entry("a", "1"), entry("b", second)] } })
+    };
+    let good = vector("good", "php", tree("1"));
+    let refused = vector("refused", "php_value", json!({ "outcome": "error", "error": "corrupt_data" }));
+    let mut optional = vector("optional", "of another world", tree("1"));
+    optional["optional"] = true.into();
+    let mut cookie = vector("cookie", "", json!({ "outcome": "ok", "sid": "x" }));
+    cookie["kind"] = "cookie".into();
+    let others = [
+        vector("value", "php", tree("2")),
+        vector("error", "php_value", json!({ "outcome": "error", "error": "limit" })),
+        vector("taken", "php", json!({ "outcome": "error", "any_error": true })),
+        vector("unknown", "php", json!({ "outcome": "ok", "colour": "red" })),
+        vector("nothing", "php", json!({ "outcome": "ok" })),
+    ];
+    let run = |vectors: &[Value]| {
+        let limits = json!({
+            "max_input_bytes": 1000, "max_depth": 10, "max_nodes": 10, "max_inflated_bytes": 1000
+        });
+        let manifest = json!({ "defaults": { "limits": limits }, "vectors": vectors });
+        std::fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+        let output = Command::new(Running::program("session_vectors")).arg(&folder).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let mut vectors = vec![good, refused, optional, cookie];
+    assert_eq!(run(&vectors), (Some(0), "2 passed, 0 failed, 1 skipped (optional), 1 not run\n".into()));
+    vectors.extend(others);
+    let (status, printed) = run(&vectors);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!((status, lines.len()), (Some(1), 6), "{printed}");
+    for (line, id) in lines.iter().zip(["value: ", "error: ", "taken: ", "unknown: ", "nothing: "]) {
+        assert!(line.starts_with(id), "{line}");
+    }
+    assert_eq!(lines[5], "2 passed, 5 failed, 1 skipped (optional), 1 not run");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -129,15 +129,18 @@ fn judge(vector: &Vector, limits: &Limits) -> Verdict {
 
 /// Reads a vector as a server does: the cookie, the store's record, its seal, its format.
 fn read(vector: &Vector, limits: &Limits) -> Result<Found, SessionError> {
+    let told = vector.json["cookie"]["sid"].as_str();
     let id = match vector.text("kind") {
         "codec" => None,
         _ => match cookie::cookie(vector)? {
             Cookie::None => return Ok(Found::Absent("no_cookie")),
             Cookie::Id(id) if vector.text("kind") == "cookie" => return Ok(Found::Id(id)),
+            // Another one than the manifest tells is a difference by itself.
+            Cookie::Id(id) if told.is_some_and(|told| told != id) => return Ok(Found::Id(id)),
             Cookie::Id(id) => Some(id),
             Cookie::Inline(data) => return decode(vector, data, None, limits),
             // The rest can be read all the same if the id is told.
-            Cookie::NotRead => match vector.json["cookie"]["sid"].as_str() {
+            Cookie::NotRead => match told {
                 Some(id) if vector.text("kind") == "session" => Some(id.to_owned()),
                 _ => return Ok(Found::NotRun),
             },
@@ -188,6 +191,11 @@ fn codec(vector: &Vector) -> Result<Codec, SessionError> {
         "json(data) -> php_serialize" => Codec::php_serialize().in_laravel_cookie(),
         "json(data) -> json" => Codec::json().in_laravel_cookie(),
         "msgpack-tower-record" => Codec::tower(),
+        // Vectors that are about the cookie name only its scheme.
+        "" => match vector.json["cookie"]["scheme"].as_str() {
+            Some("express-cookie-session") => Codec::json().in_base64(),
+            _ => Codec::json(),
+        },
         _ => return Err(SessionError::Unsupported),
     })
 }

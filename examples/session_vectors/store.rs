@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 /// Absolute times are larger than this, and durations are smaller: ten years of seconds.
 const TEN_YEARS: u64 = 315_576_000;
 
-/// Whether what the store tells of a record says that it is valid at a time, in seconds since 1970. What the record says itself is
-/// another matter.
+/// Whether what the store tells of a record says that it is valid at a time, in seconds since 1970. What the record
+/// says itself is another matter.
 pub(crate) fn is_live(store: &Json, now: u64) -> bool {
     let number = |value: &Json| value.as_f64().unwrap_or_else(|| panic!("a number is missing in {store}"));
     let row = &store["row"];

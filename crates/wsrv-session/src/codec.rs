@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::{Limits, SessionData, SessionError, json, php};
@@ -52,7 +53,7 @@ enum Wrapper {
 }
 
 /// What a store's record or a cookie holds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Record {
     /// The session's values.
@@ -61,6 +62,13 @@ pub struct Record {
     pub expires_at: Option<SystemTime>,
     /// Whose it is, if the record itself says so. It is for the caller to compare it with the id that was asked for.
     pub id: Option<[u8; 16]>,
+}
+
+/// Without the id, which is as good as a password.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("data", &self.data).field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
 }
 
 impl Codec {
@@ -83,7 +91,8 @@ impl Codec {
         Codec::new(Format::PhpSerialize)
     }
 
-    /// Any one value that PHP's `serialize()` has written. Symfony keeps its security tokens so, in strings of the session.
+    /// Any one value that PHP's `serialize()` has written. Symfony keeps its security tokens so, in strings of the
+    /// session.
     pub fn php_value() -> Self {
         Codec::new(Format::PhpValue)
     }
@@ -130,8 +139,8 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// [`SessionError::CorruptData`], [`SessionError::Limit`] or [`SessionError::Unsupported`]. A record that has expired is no
-    /// error here: see [`Record::expires_at`].
+    /// [`SessionError::CorruptData`], [`SessionError::Limit`] or [`SessionError::Unsupported`]. A record that has
+    /// expired is no error here: see [`Record::expires_at`].
     pub fn decode(&self, input: Bytes, limits: &Limits) -> Result<Record, SessionError> {
         if input.len() > limits.max_input {
             return Err(SessionError::Limit);

@@ -189,6 +189,7 @@ mod tower {
                     \xa1e\xd9\x02\xc3\xa9";
         let record = decode(Codec::tower(), record(map, EXPIRY)).unwrap();
         assert_eq!(record.id, Some([7; 16]));
+        assert!(!format!("{record:?}").contains("id"), "{record:?}");
         assert_eq!(record.expires_at, Some(at(1_709_208_000)));
         assert_eq!(
             record.data.root().to_json().unwrap(),

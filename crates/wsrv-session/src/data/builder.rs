@@ -219,8 +219,8 @@ impl Builder {
         is_list(&pending[first..])
     }
 
-    /// Marks what an object has of its ancestors under a name that it has for itself, or of a nearer one. PHP writes the
-    /// nearest last.
+    /// Marks what an object has of its ancestors under a name that it has for itself, or of a nearer one. PHP writes
+    /// the nearest last.
     fn shadow(&mut self, first: usize, class: Span) {
         let Builder { source, extra, pending, .. } = self;
         let class = text(source, extra, class);

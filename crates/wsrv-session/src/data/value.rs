@@ -193,26 +193,26 @@ impl<'a> Value<'a> {
 
     /// Makes a value of a type of the application of it.
     ///
-    /// Lists become sequences, and other arrays, maps and objects become maps or structs; an enum becomes the name of its
-    /// case. Nothing is converted: a number in a string is no number. Strings that are not UTF-8 and custom values can only become
-    /// bytes.
+    /// Lists become sequences, and other arrays, maps and objects become maps or structs; an enum becomes the name of
+    /// its case. Nothing is converted: a number in a string is no number. Strings that are not UTF-8 and custom values
+    /// can only become bytes.
     ///
     /// # Errors
     ///
-    /// A [`ValueError`] if the type is another one, if the value contains itself, if it is nested more than 128 deep, or if it would become
-    /// larger than the session's limits allow because parts of it are shared.
+    /// A [`ValueError`] if the type is another one, if the value contains itself, if it is nested more than 128 deep,
+    /// or if it would become larger than the session's limits allow because parts of it are shared.
     pub fn to<T: serde::Deserialize<'a>>(self) -> Result<T, ValueError> {
         de::deserialize(self)
     }
 
     /// The value as JSON, to look at or to hand on. What JSON does not know is made to fit: strings that are not UTF-8
-    /// get replacement characters, keys become text, numbers that are not finite become null, an enum becomes the name of its
-    /// case, and a custom value becomes a string.
+    /// get replacement characters, keys become text, numbers that are not finite become null, an enum becomes the name
+    /// of its case, and a custom value becomes a string.
     ///
     /// # Errors
     ///
-    /// [`ValueError::Recursion`] if the value contains itself, [`ValueError::Limit`] if it would become larger than the session's
-    /// limits allow because parts of it are shared.
+    /// [`ValueError::Recursion`] if the value contains itself, [`ValueError::Limit`] if it would become larger than the
+    /// session's limits allow because parts of it are shared.
     pub fn to_json(self) -> Result<String, ValueError> {
         walk::json(self)
     }

@@ -1,7 +1,7 @@
 //! The formats of PHP's sessions: `php`, `php_binary` and `php_serialize`, and the single value they are made of.
 //!
-//! They are read as `unserialize()` reads them, but strictly: what PHP overlooks is damage here, and no part of a damaged
-//! session is used.
+//! They are read as `unserialize()` reads them, but strictly: what PHP overlooks is damage here, and no part of a
+//! damaged session is used.
 
 mod reader;
 
@@ -53,7 +53,8 @@ fn session(
     decode().map_err(|error| told(error, is_foreign))
 }
 
-/// `session.serialize_handler = php_serialize`: one array. No bytes at all are a session in which nothing was stored yet.
+/// `session.serialize_handler = php_serialize`: one array. No bytes at all are a session in which nothing was stored
+/// yet.
 pub(crate) fn decode_php_serialize(input: Bytes, limits: &Limits) -> Result<SessionData, SessionError> {
     if input.is_empty() {
         return Ok(SessionData::default());

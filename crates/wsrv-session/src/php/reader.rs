@@ -23,8 +23,8 @@ pub(super) struct Reader {
 enum Frame {
     /// An array or an object, with so many entries to come.
     Entries { left: usize },
-    /// The payload of a custom value. PHP numbers the values in it with all others if it is written by `serialize()` too,
-    /// so it has to be read to know what later references mean. If it is anything else, no value of it counts.
+    /// The payload of a custom value. PHP numbers the values in it with all others if it is written by `serialize()`
+    /// too, so it has to be read to know what later references mean. If it is anything else, no value of it counts.
     Payload { is_read: bool, outer_end: usize, slots: usize },
 }
 
