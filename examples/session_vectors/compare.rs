@@ -237,7 +237,7 @@ fn container<'a>(
 
 fn is_key(found: Key<'_>, expected: &Json) -> bool {
     match found {
-        Key::Int(found) => expected["i"].as_str() == Some(found.to_string().as_str()),
+        Key::Int(found) => expected["i"].as_str() == Some(&*found.to_string()),
         Key::Text(found) if found.as_str().is_some_and(|text| !text.contains('\0')) => {
             expected["s"].as_str() == found.as_str()
         }

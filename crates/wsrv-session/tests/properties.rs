@@ -153,8 +153,8 @@ fn same(left: &Tree, right: &Tree) -> bool {
     format!("{left:?}") == format!("{right:?}")
 }
 
-fn codecs() -> Vec<Codec> {
-    let mut codecs = vec![
+fn codecs() -> impl Iterator<Item = Codec> {
+    let codecs = [
         Codec::php(),
         Codec::php_binary(),
         Codec::php_serialize(),
@@ -164,10 +164,10 @@ fn codecs() -> Vec<Codec> {
         Codec::json().in_laravel_cookie(),
         Codec::json().in_php_string(),
         Codec::php_value().in_base64(),
+        #[cfg(feature = "msgpack")]
+        Codec::tower(),
     ];
-    #[cfg(feature = "msgpack")]
-    codecs.push(Codec::tower());
-    codecs
+    codecs.into_iter()
 }
 
 /// Reads the bytes as every format, and does all that can be done with what comes of it.
