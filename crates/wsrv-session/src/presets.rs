@@ -2,7 +2,7 @@
 
 #[cfg(feature = "itsdangerous")]
 use crate::cookie::ItsdangerousCookie;
-#[cfg(feature = "cookie-jar")]
+#[cfg(all(feature = "msgpack", feature = "cookie-jar"))]
 use crate::cookie::JarCookie;
 use crate::cookie::Plain;
 #[cfg(feature = "django")]

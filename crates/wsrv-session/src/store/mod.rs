@@ -62,7 +62,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    /// The store cannot be reached, or has failed, for this reason.
+    pub fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         StoreError::Failed(error.into())
     }
 }
