@@ -53,22 +53,24 @@ impl Front {
             return Ok(Session::absent(self.clone(), Some(id), State::Gone));
         };
         match timeout(self.0.store_timeout, store.load(&id)).await.map_err(|_| StoreError::Timeout)?? {
-            Some(raw) => self.read(Some(id), raw.bytes, raw.expires),
+            Some(raw) => {
+                let bytes = match &self.0.open {
+                    Some(open) => open(&raw.bytes)?,
+                    None => raw.bytes,
+                };
+                self.read(Some(id), bytes, raw.expires)
+            }
             None => Ok(Session::absent(self.clone(), Some(id), State::Gone)),
         }
     }
 
     /// What the record itself says of its end counts beside what the store says.
     fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
-        let bytes = match &self.0.open {
-            Some(open) => open(&bytes)?,
-            None => bytes,
-        };
         let record = self.0.codec.decode(bytes, &self.0.limits)?;
-        if record.expires_at.is_some_and(|end| end <= SystemTime::now()) {
+        let expires = expires.into_iter().chain(record.expires_at).min();
+        if is_over(expires) {
             return Ok(Session::absent(self.clone(), id, State::Gone));
         }
-        let expires = expires.into_iter().chain(record.expires_at).min();
         if let (Some(id), Some(named)) = (&id, record.id)
             && !names(id, named)
         {
@@ -76,6 +78,11 @@ impl Front {
         }
         Ok(Session::present(self.clone(), id, record.data, expires))
     }
+}
+
+/// From its end on, a session is over.
+pub(crate) fn is_over(end: Option<SystemTime>) -> bool {
+    end.is_some_and(|end| end <= SystemTime::now())
 }
 
 /// Whether this is the id that a record of tower-sessions has in it: a number, which the cookie has in the other order.

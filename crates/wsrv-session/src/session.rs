@@ -1,6 +1,6 @@
 //! One visitor's session, as the server's application sees it.
 
-use crate::front::Front;
+use crate::front::{Front, is_over};
 use crate::{SessionData, SessionError, SessionId, StoreError, Value, ValueError};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -102,9 +102,7 @@ impl Session {
     pub async fn reload(&self) -> Result<Session, StoreError> {
         match &self.0.id {
             Some(id) => self.0.front.load(id.clone()).await,
-            None if self.0.expires.is_some_and(|expires| expires < SystemTime::now()) => {
-                Ok(Session::absent(self.0.front.clone(), None, State::Gone))
-            }
+            None if is_over(self.0.expires) => Ok(Session::absent(self.0.front.clone(), None, State::Gone)),
             None => Ok(self.clone()),
         }
     }

@@ -38,6 +38,7 @@ struct Counting {
 impl Store for Counting {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        assert!(id.as_str() != "panics" || self.asked.load(Ordering::Relaxed) < 3, "on purpose");
         match self.is_down.load(Ordering::Relaxed) {
             true => Err(StoreError::Timeout),
             false => self.store.load(id).await,
@@ -157,4 +158,40 @@ async fn users_are_found_by_their_sessions() {
         drop(session);
     }
     assert!(users.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_that_leaves_the_session_is_seen_whatever_its_user_is() {
+    let (store, sessions) = parts();
+    store.store.insert("ada", "user|a:1:{s:2:\"id\";i:7;}cart|i:1;", None);
+    let watch = SessionWatch::every(MINUTE).keep_same("user.id");
+    let users = Users::by_path("user.id");
+    let mut ada = MockWebSocket::with(wire(&sessions, "ada").await, |driver| driver);
+    let mut of_ada = ada.open(Arc::new(users.around(watch.around(Quiet)))).await.unwrap();
+    assert_eq!(users.user("7").len(), 1);
+    store.store.insert("ada", "user|a:1:{s:2:\"id\";i:7;}cart|i:2;", None);
+    sleep(MINUTE * 3).await;
+    assert!(ada.close_frame().is_none(), "the basket is no matter");
+    store.store.insert("ada", "cart|i:2;", None);
+    sleep(MINUTE * 2).await;
+    of_ada.turn().await;
+    assert_eq!(ada.close_frame().unwrap().code.as_u16(), 4401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_closes_nobody_and_is_asked_again() {
+    let (store, sessions) = parts();
+    store.log_in("panics", "eve");
+    let watch = SessionWatch::every(MINUTE);
+    let mut eve = MockWebSocket::with(wire(&sessions, "panics").await, |driver| driver);
+    let _of_eve = eve.open(Arc::new(watch.around(Quiet))).await.unwrap();
+    sleep(MINUTE * 10).await;
+    assert!(store.take_asked() >= 9);
+    assert!(eve.close_frame().is_none());
+    let endless = SessionWatch::every(Duration::MAX);
+    let mut ada = MockWebSocket::with(wire(&sessions, "ada").await, |driver| driver);
+    let _of_ada = ada.open(Arc::new(endless.around(Quiet))).await.unwrap();
+    store.take_asked();
+    sleep(MINUTE).await;
+    assert_eq!(endless.len(), 1);
 }

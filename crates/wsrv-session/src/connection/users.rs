@@ -13,9 +13,9 @@ use wsrv_rfc6455::{CloseCode, Text};
 /// same index.
 ///
 /// ```
-/// use wsrv_session::{Session, Users};
+/// use wsrv_session::Users;
 ///
-/// let users = Users::by(|session: &Session| session.get("user_id").ok().flatten());
+/// let users = Users::by_path("user.id");
 /// # struct Chat; use wsrv_core::{Error, Handler}; use wsrv_rfc6455::{Message, connection::WebSocketConnection};
 /// # impl Handler<WebSocketConnection> for Chat {
 /// #     type State = ();
@@ -43,6 +43,16 @@ impl Users {
     /// An index by what this function finds in a session. `None`: nobody is logged in.
     pub fn by(principal: impl Fn(&Session) -> Option<String> + Send + Sync + 'static) -> Self {
         Users(Arc::new(Inner { principal: Box::new(principal), connections: Groups::new() }))
+    }
+
+    /// An index by the value at this path of a session: a text, or a number in digits.
+    pub fn by_path(path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self::by(move |session| {
+            let value = session.data().path(&path)?;
+            let digits = || value.as_i64().map(|number| number.to_string());
+            value.as_str().map(str::to_owned).or_else(digits)
+        })
     }
 
     /// A handler that does what this one does, and whose connections are found here. Also for a handler of WAMP: it is

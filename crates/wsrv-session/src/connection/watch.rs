@@ -2,7 +2,8 @@
 
 use super::SessionOf;
 use super::around::{Around, Keep};
-use crate::{Session, SessionId};
+use crate::{Session, SessionId, StoreError};
+use futures_util::FutureExt;
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::fmt;
@@ -16,8 +17,11 @@ use wsrv_core::{Connection, Group, Membership};
 use wsrv_rfc6455::connection::WebSocketConnection;
 use wsrv_rfc6455::{CloseCode, Text};
 
-/// Reads the sessions of connected visitors again, and closes the connections of those who have logged out, or whose
-/// session has expired. Clones are the same watch.
+/// Reads the sessions of connected visitors again, and closes the connections of those whose session has ended. Clones are
+/// the same watch.
+///
+/// By itself it sees sessions that are gone: expired, or destroyed by the log-out. Most log-outs leave a session behind
+/// that has no user in it, and for these there are [`keep_same`](Self::keep_same) and [`keep_while`](Self::keep_while).
 ///
 /// Each session is read once in an interval, however many connections it has, and at a time of its own, so that a store is
 /// asked evenly. As long as a store cannot tell, nobody is closed.
@@ -47,10 +51,14 @@ struct Watched {
     watching: AbortHandle,
 }
 
+/// No store is asked more often.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 impl SessionWatch {
-    /// Looks this often, give or take a tenth. The connections of a session that is gone are closed with 4401 and the
+    /// Looks this often, give or take a tenth; every 100 ms at most. The connections of a session that is gone are closed with 4401 and the
     /// reason "logged out".
     pub fn every(interval: Duration) -> Self {
+        let interval = interval.max(SHORTEST);
         let (code, reason) = (CloseCode::from(4401), Text::from("logged out"));
         Self::with(Settings { interval, code, reason, keep: Arc::new(|_, _| true) })
     }
@@ -69,18 +77,25 @@ impl SessionWatch {
         Self::with(Settings { code, reason: reason.into(), ..self.0.settings.clone() })
     }
 
-    /// Closes also if the session is still there and this says no to how it was when a connection was opened and how it is now: most
-    /// log-outs leave a session behind that has no user in it. To be called before [`around`](Self::around).
+    /// Closes also if the value at this path, such as `user.id`, is no longer what it was when a connection was opened. Only
+    /// what says who is logged in should be meant: a visitor's basket changes. To be called before
+    /// [`around`](Self::around).
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use wsrv_session::{Session, SessionWatch};
-    /// fn user(session: &Session) -> Option<String> {
-    ///     session.get("user").ok().flatten()
-    /// }
-    /// let watch = SessionWatch::every(Duration::from_secs(30)).keep_while(|before, now| user(before) == user(now));
+    /// # use wsrv_session::SessionWatch;
+    /// let watch = SessionWatch::every(Duration::from_secs(30)).keep_same("user");
     /// # let _ = watch;
     /// ```
+    pub fn keep_same(self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        // As JSON, whatever type it is of.
+        let at = move |session: &Session| session.data().path(&path).map(|value| value.to_json().ok());
+        self.keep_while(move |before, now| at(before) == at(now))
+    }
+
+    /// Closes also if the session is still there and this says no to how it was when a connection was opened and how it
+    /// is now. To be called before [`around`](Self::around).
     pub fn keep_while(self, keep: impl Fn(&Session, &Session) -> bool + Send + Sync + 'static) -> Self {
         Self::with(Settings { keep: Arc::new(keep), ..self.0.settings.clone() })
     }
@@ -113,10 +128,12 @@ impl SessionWatch {
 /// For as long as it has connections. Who comes while others are being closed is watched too.
 async fn watch(session: Session, settings: Settings, connections: Group<WebSocketConnection>) {
     // Anywhere in the interval at first, so that those who have come together are not looked after together.
-    sleep(settings.interval.mul_f64(random())).await;
+    sleep(settings.pause(random())).await;
     let mut failed = false;
     loop {
-        match session.reload().await {
+        // A store of the application's own may panic, and that says nothing about the visitor either.
+        let read = AssertUnwindSafe(session.reload()).catch_unwind().await;
+        match read.unwrap_or_else(|_| Err(StoreError::failed("the store panicked"))) {
             Ok(now) => {
                 failed = false;
                 settings.close_others(&now, &connections);
@@ -127,11 +144,16 @@ async fn watch(session: Session, settings: Settings, connections: Group<WebSocke
                 tracing::warn!(session = ?session.id(), %error, "a session cannot be read; its connections stay");
             }
         }
-        sleep(settings.interval.mul_f64(0.9 + 0.2 * random())).await;
+        sleep(settings.pause(0.9 + 0.2 * random())).await;
     }
 }
 
 impl Settings {
+    /// So much of the interval. One that is too long for the clock is never over.
+    fn pause(&self, part: f64) -> Duration {
+        Duration::try_from_secs_f64(self.interval.as_secs_f64() * part).unwrap_or(Duration::MAX)
+    }
+
     /// Closes those connections whose session is over, now that it is like this.
     fn close_others(&self, now: &Session, connections: &Group<WebSocketConnection>) {
         let mut all = Vec::new();

@@ -1,16 +1,16 @@
 //! Sessions in files, as PHP, Laravel and express keep them.
 
-use super::{RawSession, Store, StoreError};
+use super::{RawSession, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, Stat, flock, fstat, open};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 /// What a session's file is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +73,9 @@ impl FilesStore {
         self
     }
 
-    /// How large a file may be. Default 1 MiB.
+    /// How large a file may be: 2 GiB at most. Default: as [`Limits`] says.
     pub fn max_input(mut self, bytes: usize) -> Self {
-        self.files.max_input = bytes;
+        self.files.max_input = clamped(bytes);
         self
     }
 }
@@ -83,12 +83,31 @@ impl FilesStore {
 impl Store for FilesStore {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
         let Some(path) = self.files.path(id.as_str()) else { return Ok(None) };
+        let began = Instant::now();
+        loop {
+            let is_last = began.elapsed() >= self.files.lock_wait;
+            match self.attempt(path.clone(), is_last).await? {
+                Attempt::Read(found) => return Ok(found),
+                // Without a place meanwhile, so that one visitor's slow page keeps nobody else waiting.
+                Attempt::Locked => sleep(AGAIN).await,
+            }
+        }
+    }
+}
+
+enum Attempt {
+    Read(Option<RawSession>),
+    Locked,
+}
+
+impl FilesStore {
+    async fn attempt(&self, path: PathBuf, is_last: bool) -> Result<Attempt, StoreError> {
         let place = self.reading.clone().acquire_owned().await.map_err(StoreError::failed)?;
         let files = self.files.clone();
         let read = tokio::task::spawn_blocking(move || {
             // Also when nobody waits for it any more.
             let _place = place;
-            files.read(&path)
+            files.read(&path, is_last)
         });
         read.await.map_err(StoreError::failed)?
     }
@@ -116,31 +135,44 @@ impl Files {
         })
     }
 
-    fn read(&self, path: &std::path::Path) -> Result<Option<RawSession>, StoreError> {
+    /// `is_last`: reads it without a lock if it does not get one.
+    fn read(&self, path: &Path, is_last: bool) -> Result<Attempt, StoreError> {
         // Not blocking: it may be a pipe that somebody has put there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let mut file: File = match open(path, flags, Mode::empty()) {
             Ok(file) => file.into(),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(Attempt::Read(None)),
             Err(error) => return Err(StoreError::failed(error)),
         };
         if !file.metadata().map_err(StoreError::failed)?.is_file() {
             return Err(StoreError::failed(io::Error::other("not a regular file")));
         }
-        let Some(expires) = self.expires(&file)? else { return Ok(None) };
-        if self.lock(&file)? {
-            let bytes = self.all(&mut file)?;
+        let Some(expires) = self.expires(&file)? else { return Ok(Attempt::Read(None)) };
+        let is_locked = match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => true,
+            Err(Errno::WOULDBLOCK | Errno::INTR) if is_last => false,
+            Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(Attempt::Locked),
+            Err(error) => return Err(StoreError::failed(error)),
+        };
+        let before = fstat(&file).map_err(StoreError::failed)?;
+        if before.st_nlink == 0 {
+            // Ended, or replaced, after it was opened.
+            return Ok(if is_last { Attempt::Read(None) } else { Attempt::Locked });
+        }
+        let bytes = self.all(&mut file)?;
+        if is_locked {
             // Closing it would give the lock back as well, a little later.
             let _ = flock(&file, FlockOperation::Unlock);
-            return Ok(Some(RawSession::new(bytes, Some(expires))));
+        } else {
+            io::Seek::rewind(&mut file).map_err(StoreError::failed)?;
+            let again = self.all(&mut file)?;
+            let after = fstat(&file).map_err(StoreError::failed)?;
+            // One that is empty may be about to be written: first it is cut, and then it is filled.
+            if bytes.is_empty() || again != bytes || state(&after) != state(&before) {
+                return Err(StoreError::Busy);
+            }
         }
-        let before = state(&file)?;
-        let bytes = self.all(&mut file)?;
-        io::Seek::rewind(&mut file).map_err(StoreError::failed)?;
-        if self.all(&mut file)? != bytes || state(&file)? != before {
-            return Err(StoreError::Busy);
-        }
-        Ok(Some(RawSession::new(bytes, Some(expires))))
+        Ok(Attempt::Read(Some(RawSession::new(bytes, Some(expires)))))
     }
 
     /// `None`: it has expired.
@@ -149,19 +181,6 @@ impl Files {
         // One that is too far off for the clock is never over.
         let expires = modified.checked_add(self.lifetime).unwrap_or(SystemTime::now() + Duration::from_secs(1 << 32));
         Ok((expires >= SystemTime::now()).then_some(expires))
-    }
-
-    /// Whether it was got.
-    fn lock(&self, file: &File) -> Result<bool, StoreError> {
-        let began = Instant::now();
-        loop {
-            match flock(file, FlockOperation::NonBlockingLockShared) {
-                Ok(()) => return Ok(true),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if began.elapsed() < self.lock_wait => sleep(AGAIN),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(false),
-                Err(error) => return Err(StoreError::failed(error)),
-            }
-        }
     }
 
     fn all(&self, file: &mut File) -> Result<Vec<u8>, StoreError> {
@@ -173,9 +192,8 @@ impl Files {
 }
 
 /// What changes with a file's content.
-fn state(file: &File) -> Result<(i64, i64, i64), StoreError> {
-    let stat = fstat(file).map_err(StoreError::failed)?;
-    Ok((stat.st_size, stat.st_mtime, stat.st_mtime_nsec as i64))
+fn state(stat: &Stat) -> (i64, i64, i64) {
+    (stat.st_size, stat.st_mtime, stat.st_mtime_nsec as i64)
 }
 
 #[cfg(test)]
@@ -254,6 +272,7 @@ mod tests {
         assert!(matches!(load(&store, "large").await, Err(StoreError::Data(SessionError::Limit))));
         std::fs::write(dir.path().join("large"), [b'x'; 10]).unwrap();
         assert_eq!(load(&store, "large").await.unwrap().unwrap().len(), 10);
+        assert_eq!(load(&store.max_input(usize::MAX), "large").await.unwrap().unwrap().len(), 10);
     }
 
     #[tokio::test]
@@ -272,6 +291,20 @@ mod tests {
             flock(&file, FlockOperation::Unlock).unwrap();
         });
         assert_eq!(loaded.unwrap().unwrap(), b"after", "given back in time");
+        // One that ends while it is locked.
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        let (loaded, ()) = tokio::join!(load(&store, "s"), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            std::fs::remove_file(&path).unwrap();
+            flock(&file, FlockOperation::Unlock).unwrap();
+        });
+        assert_eq!(loaded.unwrap(), None);
+        // One that is empty and locked is about to be written.
+        let file = File::create(&path).unwrap();
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        assert!(matches!(load(&store, "s").await, Err(StoreError::Busy)));
+        flock(&file, FlockOperation::Unlock).unwrap();
+        assert_eq!(load(&store, "s").await.unwrap().unwrap(), b"");
         // Nothing is left locked.
         flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
     }

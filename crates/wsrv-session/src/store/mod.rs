@@ -68,6 +68,12 @@ impl StoreError {
     }
 }
 
+/// A limit of bytes, of which one more can be asked for everywhere: PostgreSQL counts in 32 bits.
+#[cfg(any(feature = "files", feature = "postgres", feature = "redis"))]
+fn clamped(max_input: usize) -> usize {
+    max_input.min(i32::MAX as usize - 1)
+}
+
 /// Keeps sessions by their ids. Nothing here makes a session, or changes one that is there.
 pub trait Store: Send + Sync + 'static {
     /// The record of this id. `None`: there is none, or it has expired.

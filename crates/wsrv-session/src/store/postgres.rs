@@ -1,7 +1,7 @@
 //! Sessions in PostgreSQL.
 
 use super::table::time;
-use super::{RawSession, SessionTable, Store, StoreError};
+use super::{RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::fmt;
@@ -33,7 +33,9 @@ impl PostgresStore {
     ///
     /// It is no such URL. Whether anybody answers there is not asked yet.
     pub fn new(url: &str, table: SessionTable) -> Result<Self, StoreError> {
-        let config = url.parse::<tokio_postgres::Config>().map_err(StoreError::failed)?;
+        let mut config = url.parse::<tokio_postgres::Config>().map_err(StoreError::failed)?;
+        // A network that swallows everything is noticed before the kernel would give up, after a quarter of an hour.
+        config.tcp_user_timeout(PATIENCE).connect_timeout(PATIENCE);
         let recycling_method = RecyclingMethod::Fast;
         let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
         let pool = Pool::builder(manager)
@@ -47,10 +49,10 @@ impl PostgresStore {
         Ok(PostgresStore { pool, select: table.select(max_input), max_input, table })
     }
 
-    /// How large a session may be. Default 1 MiB.
+    /// How large a session may be: 2 GiB at most. Default: as [`Limits`] says.
     pub fn max_input(mut self, bytes: usize) -> Self {
-        self.max_input = bytes;
-        self.select = self.table.select(bytes);
+        self.max_input = clamped(bytes);
+        self.select = self.table.select(self.max_input);
         self
     }
 }

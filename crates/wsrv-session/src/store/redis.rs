@@ -1,6 +1,6 @@
 //! Sessions in Redis, as phpredis, Symfony, Laravel, connect-redis and tower-sessions keep them.
 
-use super::{RawSession, Store, StoreError};
+use super::{RawSession, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use bytes::Bytes;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -47,9 +47,9 @@ impl RedisStore {
         Ok(RedisStore { connection, prefix: prefix.into(), max_input: Limits::default().max_input })
     }
 
-    /// How large a session may be. Default 1 MiB.
+    /// How large a session may be: 2 GiB at most. Default: as [`Limits`] says.
     pub fn max_input(mut self, bytes: usize) -> Self {
-        self.max_input = bytes;
+        self.max_input = clamped(bytes);
         self
     }
 }
@@ -58,8 +58,9 @@ impl Store for RedisStore {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
         let key = format!("{}{}", self.prefix, id.as_str());
         // One byte more than there may be. Of a key that is not there this is nothing, so its time has to tell.
+        // Both at one moment, or one that is made in between would look empty.
         let mut asked = redis::pipe();
-        asked.cmd("GETRANGE").arg(&key).arg(0).arg(self.max_input).cmd("PTTL").arg(&key);
+        asked.atomic().cmd("GETRANGE").arg(&key).arg(0).arg(self.max_input).cmd("PTTL").arg(&key);
         let answer = asked.query_async(&mut self.connection.clone()).await;
         let (bytes, left): (Bytes, i64) = answer.map_err(StoreError::failed)?;
         match left {

@@ -81,14 +81,19 @@ impl SessionTable {
         let data = if self.is_text { format!("convert_to({data}::text, 'UTF8')") } else { data };
         let end = match self.end {
             End::LifetimeFrom { lifetime, time } => {
-                let (lifetime, time) = (quoted(lifetime), quoted(time));
+                let (lifetime, time) = (number(lifetime), number(time));
                 format!("CASE WHEN {lifetime} > {TEN_YEARS} THEN {lifetime} ELSE {time} + {lifetime} END")
             }
-            End::After { seconds, lifetime } => format!("{} + {}", quoted(seconds), lifetime.as_secs()),
+            End::After { seconds, lifetime } => format!("{} + {}", number(seconds), lifetime.as_secs()),
             End::At(time) => format!("extract(epoch from {}::timestamptz)", quoted(time)),
         };
-        format!("SELECT substr({data}, 1, {most}), CAST({end} AS double precision) FROM {table} WHERE {id} = $1")
+        format!("SELECT substr({data}, 1, {most}), ({end})::double precision FROM {table} WHERE {id} = $1")
     }
+}
+
+/// A column, as a number that does not overflow.
+fn number(column: &str) -> String {
+    format!("{}::double precision", quoted(column))
 }
 
 /// As a name, whatever is in it.
