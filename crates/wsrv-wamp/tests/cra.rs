@@ -18,8 +18,8 @@ use wsrv_wamp::cra::{
 };
 use wsrv_wamp::uris::{self, AUTH, AUTHREQ};
 use wsrv_wamp::{
-    Args, CallError, Fault, Open, Publication, Request, Router, TopicContext, TopicHandler, TopicRefusal, Wamp,
-    WampConnection, WampLayer,
+    Args, Attribute, CallError, Fault, Open, Publication, Request, Router, TopicContext, TopicHandler, TopicRefusal,
+    Wamp, WampConnection, WampLayer,
 };
 
 const ADD: &str = "http://example.com/calc#add";
@@ -360,7 +360,7 @@ struct Moody(AtomicUsize);
 
 impl Store for Moody {
     async fn find(&self, request: SignInRequest<'_>) -> Result<Option<Account>, StoreError> {
-        assert!(!request.connection.session_id().as_str().is_empty());
+        assert_eq!((request.request().path(), request.extension::<u8>(), request.remote_addr()), ("/wamp", None, None));
         tokio::time::sleep(Duration::from_secs(1)).await;
         if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
             return Err("the database sleeps".into());
@@ -375,6 +375,34 @@ async fn a_store_may_wait_and_fail() {
     let mut client = Client::connect(server(Cra::new(Moody(AtomicUsize::new(0))))).await;
     assert_eq!(client.call(AUTHREQ, [json!("x")]).await, error("auth-permissions-error"));
     assert_eq!(sign_in(&mut client, "x", "testtest").await, Ok(json!({ "pubsub": [], "rpc": [] })));
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Role(&'static str);
+
+#[tokio::test(start_paused = true)]
+async fn what_an_account_brings_along_counts_when_its_owner_has_signed_in() {
+    let account =
+        |secret, role| Account::new(Secret::plain(secret), grant()).with(Role("early")).with(Role(role)).with(7);
+    let accounts = HashMap::from([
+        ("root".to_owned(), account("hard", "admin")),
+        ("user".to_owned(), account("easy", "guest")),
+        ("plain".to_owned(), Account::new(Secret::plain("x"), grant())),
+    ]);
+    let role = async |role: Option<Attribute<Role>>| Ok::<_, CallError>(role.map(|Attribute(Role(name))| name));
+    let wamp = Wamp::new().procedure("http://example.com/whoami", role);
+    let server = Arc::new(wamp.build().unwrap().sign_in(Cra::new(accounts)));
+    let mut client = Client::connect(server.clone()).await;
+    assert_eq!(sign_in(&mut client, "root", "guess").await, error("invalid-signature"));
+    assert!(!client.peer.connection().attributes().contains::<Role>());
+    assert!(client.call(AUTHREQ, [json!("root")]).await.is_ok());
+    assert_eq!(client.call(AUTH, []).await, error("invalid-signature"));
+    sign_in(&mut client, "user", "easy").await.unwrap();
+    assert_eq!(client.call("http://example.com/whoami", []).await, Ok(json!("guest")));
+    assert_eq!(client.peer.connection().attributes().get::<i32>(), Some(7));
+    let mut plain = Client::connect(server).await;
+    sign_in(&mut plain, "plain", "x").await.unwrap();
+    assert_eq!(plain.call("http://example.com/whoami", []).await, Ok(Value::Null));
 }
 
 /// Tells what becomes of it.

@@ -29,14 +29,19 @@ impl Action {
 /// [`Wamp::permissions`](super::Wamp::permissions) applies them to all procedures and topics. A call that is not allowed is
 /// answered with [`Fault::NotAuthorized`], a subscription or publication is dropped.
 ///
+/// A rule that is not for everybody asks what is known about the connection. Roles of those who sign in are given with their
+/// [`Account`](crate::cra::Account::with); where a gate has found out who it is, they are among the extensions. Only what is
+/// proven belongs there: a [`Store`](crate::cra::Store) is asked before that.
+///
 /// ```
 /// use wsrv_core::Connection;
 /// use wsrv_wamp::{Action, Open, Permissions, Rule, Wamp, WampConnection};
 ///
-/// /// Put into the connection's attributes by whoever knows; a gate may put it into the extensions.
+/// /// Among the connection's attributes, if its account has it: `Account::new(…).with(Admin)`.
+/// #[derive(Clone)]
 /// struct Admin;
 ///
-/// let is_admin = |conn: &WampConnection| conn.link().attributes().contains::<Admin>();
+/// let is_admin = |conn: &WampConnection| conn.attributes().contains::<Admin>();
 /// let permissions = Permissions::deny_by_default()
 ///     .rule(Rule::allow(Action::ALL, "{*all}")?.when("an admin", is_admin))
 ///     .rule(Rule::deny([Action::Publish], "http://example.com/news")?)

@@ -1,6 +1,5 @@
 //! Who may sign in, and where that is known.
 
-use crate::WampConnection;
 use crate::cra::{Grant, Salting, derive_key};
 use crate::server::random::random;
 use base64::Engine;
@@ -9,20 +8,50 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wsrv_core::{AttributeStore, Connection};
+use wsrv_rfc6455::connection::WebSocketConnection;
+use wsrv_rfc6455::handshake::RequestHead;
 
 /// Whoever signs in, as the server knows it.
-#[derive(Clone, Debug)]
+///
+/// What else the application knows of an account, above all its role, is given [along](Account::with).
+#[derive(Clone)]
 pub struct Account {
     /// What the client signs with.
     pub secret: Secret,
     /// What it may do then.
     pub grant: Grant,
+    pub(super) along: Along,
 }
+
+/// What an account brings along, each a way to put one value into a connection's attributes.
+pub(super) type Along = Vec<Arc<dyn Fn(&AttributeStore) + Send + Sync>>;
 
 impl Account {
     /// With this secret, somebody may do this.
     pub fn new(secret: Secret, grant: Grant) -> Self {
-        Account { secret, grant }
+        Account { secret, grant, along: Vec::new() }
+    }
+
+    /// Gives a value along, such as a role: it is put into the connection's [attributes](AttributeStore) when the client
+    /// has signed in, and only then. Procedures take it as [`Attribute<T>`](crate::Attribute), and the rules of
+    /// [`Permissions`](crate::Permissions) may ask for it. One of each type; a later one replaces it.
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.along.push(Arc::new(move |attributes| drop(attributes.set(value.clone()))));
+        self
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Account { secret, grant, along } = self;
+        f.debug_struct("Account")
+            .field("secret", secret)
+            .field("grant", grant)
+            .field("along", &along.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,21 +107,35 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Who wants to sign in.
+/// Who wants to sign in. Nothing of it is proven yet, so the connection itself is not in it: whatever a
+/// [`Store`] kept there would be kept for those, too, who do not know the secret.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct SignInRequest<'a> {
     /// The key: the name of an account.
     pub key: &'a str,
     /// What the client says about itself. Nobody has checked it.
     pub extra: &'a Map<String, Value>,
-    /// Its connection.
-    pub connection: &'a WampConnection,
+    conn: &'a WebSocketConnection,
 }
 
 impl<'a> SignInRequest<'a> {
-    pub(super) fn new(key: &'a str, extra: &'a Map<String, Value>, connection: &'a WampConnection) -> Self {
-        SignInRequest { key, extra, connection }
+    pub(super) fn new(key: &'a str, extra: &'a Map<String, Value>, conn: &'a WebSocketConnection) -> Self {
+        SignInRequest { key, extra, conn }
+    }
+
+    /// The request that the connection began with.
+    pub fn request(&self) -> &'a RequestHead {
+        self.conn.request()
+    }
+
+    /// What a gate has attached to that request.
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
+        self.conn.extensions().get()
+    }
+
+    /// The client's address, if it has one.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.conn.remote_addr()
     }
 }
 
@@ -104,18 +147,26 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 /// use wsrv_wamp::cra::{Account, Grant, Secret, SignInRequest, Store, StoreError};
 ///
+/// #[derive(Clone)]
+/// enum Role { Device, Admin }
+///
 /// struct Tokens;
 ///
 /// impl Store for Tokens {
 ///     async fn find(&self, request: SignInRequest<'_>) -> Result<Option<Account>, StoreError> {
 ///         // Here one asks a database.
 ///         let token = if request.key == "thermometer" { "OYjU1KzV" } else { return Ok(None) };
-///         Ok(Some(Account::new(Secret::plain(token), Grant::none().call("http://example.com/report"))))
+///         let grant = Grant::none().call("http://example.com/report");
+///         Ok(Some(Account::new(Secret::plain(token), grant).with(Role::Device)))
 ///     }
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
     /// The account of this key, if there is one. While it is looked up, only its client waits.
+    ///
+    /// Whoever knows the name of a key can have it looked up: that the client has the secret as well is found out
+    /// afterwards. So nothing is to be done here for the sake of who is signing in. What the client may do, and the role
+    /// it has, belongs into the [`Account`], which counts when the signature was right.
     ///
     /// # Errors
     ///

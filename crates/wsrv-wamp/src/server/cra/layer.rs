@@ -1,6 +1,6 @@
 //! The layer around those who are for clients that have signed in.
 
-use super::account::{SignInRequest, Store};
+use super::account::{Along, SignInRequest, Store};
 use super::challenge::Challenge;
 use super::settings::Cra;
 use super::signed_in::SignedIn;
@@ -43,6 +43,8 @@ struct Pending {
     /// `None`: of somebody without a key, who has nothing to sign.
     expected: Option<Hmac<Sha256>>,
     who: SignedIn,
+    /// What the account brings along, for when it has answered.
+    along: Along,
 }
 
 impl<H: Handler<WampConnection>> WampLayer<H> {
@@ -111,9 +113,10 @@ impl<H, S: Store> CraLayer<H, S> {
                 Err(error) => error,
             },
             uris::AUTH => match self.verify(conn, outside, &call.arguments).await {
-                Ok(who) => {
+                Ok((who, along)) => {
                     // Whoever hears of it finds it done.
-                    conn.link().attributes().set(who.clone());
+                    conn.attributes().set(who.clone());
+                    along.iter().for_each(|put| put(conn.attributes()));
                     conn.call_result(&call.id, who.grant()).await?;
                     return Ok(Some(who));
                 }
@@ -142,10 +145,10 @@ impl<H, S: Store> CraLayer<H, S> {
                 return Err(CallError::new(uris::ANONYMOUS_AUTH_FORBIDDEN, "nobody gets in without a key"));
             };
             let who = SignedIn::new(None, extra, grant.clone());
-            outside.pending = Some(Pending { expected: None, who });
+            outside.pending = Some(Pending { expected: None, who, along: Along::new() });
             return Ok(None);
         };
-        let found = self.cra.store.find(SignInRequest::new(&key, &extra, conn)).await.map_err(|error| {
+        let found = self.cra.store.find(SignInRequest::new(&key, &extra, conn.websocket())).await.map_err(|error| {
             tracing::warn!(conn = %conn.id(), ?key, error, "an account could not be looked up");
             CallError::new(uris::AUTH_PERMISSIONS_ERROR, "the account could not be looked up")
         })?;
@@ -159,22 +162,23 @@ impl<H, S: Store> CraLayer<H, S> {
         let id = conn.session_id().as_str();
         let text = Challenge::new(&key, id, &extra, told, account.secret.salting()).to_text();
         let expected = Some(mac(account.secret.key(), &text));
-        outside.pending = Some(Pending { expected, who: SignedIn::new(Some(key), extra, account.grant) });
+        let who = SignedIn::new(Some(key), extra, account.grant);
+        outside.pending = Some(Pending { expected, who, along: account.along });
         Ok(Some(text))
     }
 
-    /// Who has answered its challenge.
+    /// Who has answered its challenge, and what its account brings along.
     async fn verify(
         &self,
         conn: &WampConnection,
         outside: &mut Outside,
         arguments: &CallArguments,
-    ) -> Result<SignedIn, CallError> {
+    ) -> Result<(SignedIn, Along), CallError> {
         if outside.pending.is_none() {
             return Err(CallError::new(uris::NO_AUTHENTICATION_REQUESTED, "there is no challenge to answer"));
         }
         let signature = signature(arguments)?;
-        let Some(Pending { expected, who }) = outside.pending.take() else { unreachable!("it was there") };
+        let Some(Pending { expected, who, along }) = outside.pending.take() else { unreachable!("it was there") };
         let is_right = match (expected, signature) {
             (Some(expected), Some(signature)) => verifies(expected, &signature),
             (None, None) => true,
@@ -182,7 +186,7 @@ impl<H, S: Store> CraLayer<H, S> {
         };
         if is_right {
             tracing::info!(conn = %conn.id(), key = ?who.key(), "signed in");
-            return Ok(who);
+            return Ok((who, along));
         }
         tracing::info!(conn = %conn.id(), key = ?who.key(), "a wrong signature");
         sleep(self.cra.delay()).await;
