@@ -1,18 +1,23 @@
 //! What somebody may do who has signed in.
 
+use crate::uri_pattern::means;
 use serde::{Deserialize, Serialize};
 
-/// What a key may do, as client and server tell it each other: procedures by their URI, topics by theirs or by what their
-/// URIs begin with. Nothing else is allowed.
+/// What a key may do, as client and server tell it each other: procedures by their URI or a pattern, topics by their URI or
+/// by what their URIs begin with. Nothing else is allowed.
+///
+/// On a server it comes before [`Permissions`](crate::Permissions): what either of the two does not allow is not allowed. Where
+/// those shall decide alone, grant [all](Grant::all).
 ///
 /// ```
 /// use wsrv_wamp::cra::{Grant, TopicGrant};
 ///
 /// let grant = Grant::none()
 ///     .call("http://example.com/calc#add")
+///     .call("http://example.com/users/{id}/greet")
 ///     .topic(TopicGrant::prefix("http://example.com/event#"))
 ///     .topic(TopicGrant::exact("http://example.com/event#log").with_publish(false));
-/// assert!(grant.may_call("http://example.com/calc#add"));
+/// assert!(grant.may_call("http://example.com/calc#add") && grant.may_call("http://example.com/users/7/greet"));
 /// assert!(grant.may_publish("http://example.com/event#x") && !grant.may_publish("http://example.com/event#log"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +32,7 @@ pub struct Grant {
 /// Whether a procedure may be called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallGrant {
-    /// The procedure's URI.
+    /// The procedure's URI, or a pattern of such.
     pub uri: String,
     /// Whether it may be called.
     #[serde(default)]
@@ -80,7 +85,14 @@ impl Grant {
         Self::default()
     }
 
-    /// A procedure may be called.
+    /// Everything is allowed.
+    pub fn all() -> Self {
+        Self::none().call("{*all}").topic(TopicGrant::prefix(""))
+    }
+
+    /// A procedure may be called, or all that a pattern means: `{name}` stands for one or more characters but `/` and `#`,
+    /// `{*name}` at the end for all that follows. A pattern that makes no sense means nothing. On the wire it stands as it is,
+    /// since the protocol knows only URIs there; clients only show it.
     pub fn call(mut self, uri: impl Into<String>) -> Self {
         self.rpc.push(CallGrant { uri: uri.into(), call: true });
         self
@@ -92,9 +104,11 @@ impl Grant {
         self
     }
 
-    /// Whether a procedure may be called.
+    /// Whether a procedure may be called. What is said about its URI itself counts; else what the first pattern says that
+    /// means it.
     pub fn may_call(&self, uri: &str) -> bool {
-        self.rpc.iter().find(|procedure| procedure.uri == uri).is_some_and(|procedure| procedure.call)
+        let exact = self.rpc.iter().find(|procedure| procedure.uri == uri);
+        exact.or_else(|| self.rpc.iter().find(|procedure| means(&procedure.uri, uri))).is_some_and(|found| found.call)
     }
 
     /// Whether events may be published to a topic. What is said about the topic itself counts; else what is said about the
@@ -139,6 +153,21 @@ mod tests {
         ] {
             assert_eq!((grant.may_publish(uri), grant.may_subscribe(uri)), (publish, subscribe), "{uri}");
         }
+    }
+
+    #[test]
+    fn procedures_are_meant_by_pattern_too() {
+        let mut grant = Grant::none().call("a/{x}/b").call("c/{*rest}").call("bad/{").call("bad/{*x}/y");
+        for uri in ["a/1/b", "c/", "c/d/e#f"] {
+            assert!(grant.may_call(uri), "{uri}");
+        }
+        for uri in ["a//b", "a/1/2/b", "a/1", "c", "bad/1", "bad/1/y", ""] {
+            assert!(!grant.may_call(uri), "{uri}");
+        }
+        grant.rpc.push(CallGrant { uri: "c/d".into(), call: false });
+        assert!(!grant.may_call("c/d") && grant.may_call("c/e"), "what is said about itself counts");
+        let all = Grant::all();
+        assert!(all.may_call("") && all.may_call("a/b#c") && all.may_publish("x") && all.may_subscribe(""));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! URIs with parameters.
 
+use crate::uri_pattern::means;
 use regex_lite::Regex;
 use std::fmt;
 use std::sync::Arc;
@@ -89,16 +90,23 @@ impl Pattern {
 
     /// Whether the pattern means this URI. Where the parameters do not matter: nothing is kept of them.
     pub fn is_match(&self, uri: &str) -> bool {
-        match &self.meaning {
-            Meaning::Exact => self.text == uri,
-            Meaning::Prefix(prefix, _) => uri.starts_with(&**prefix),
-            Meaning::Regex(regex, _) => regex.is_match(uri),
-        }
+        means(&self.text, uri)
     }
 
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The pattern without the names of its parameters: alike for those that mean the same.
+    pub(super) fn shape(&self) -> String {
+        let mut parts = self.text.split('{');
+        let mut shape = parts.next().unwrap_or_default().to_owned();
+        for (name, literal) in parts.filter_map(|part| part.split_once('}')) {
+            shape.push_str(if name.starts_with('*') { "{*}" } else { "{}" });
+            shape.push_str(literal);
+        }
+        shape
     }
 
     /// Whether it means one URI only: itself.
@@ -149,6 +157,7 @@ impl fmt::Debug for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn patterns_mean_what_they_say() {
@@ -176,6 +185,23 @@ mod tests {
         }
         for bad in ["{", "}", "a{b", "a}b", "{}", "{*}", "{a}{a}", "{*a}b", "{a{b}}"] {
             assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn a_uri_is_meant_if_parameters_can_be_found_in_it(
+            parts in proptest::collection::vec("[ab/é#.]{0,2}", 1..5),
+            rest in any::<bool>(),
+            uri in "[ab/é#.]{0,9}",
+        ) {
+            let names = (0..parts.len()).map(|n| format!("{{p{n}}}"));
+            let mut text: String = parts.into_iter().zip(names).map(|(part, name)| part + &name).collect();
+            text.push_str(if rest { "{*rest}" } else { &uri[..uri.char_indices().nth(1).map_or(0, |(at, _)| at)] });
+            let pattern = Pattern::new(text).unwrap();
+            prop_assert_eq!(pattern.is_match(&uri), pattern.matches(&uri).is_some(), "{:?} {}", pattern, uri);
         }
     }
 }
