@@ -12,6 +12,8 @@ use tokio::sync::MutexGuard;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber, span};
+use wsrv_rfc6455::connection::WebSocket;
+use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
 use wsrv_wamp::cra::{self, Account, Cra, Grant, Secret, TopicGrant};
 use wsrv_wamp::uris::{self, AUTH, AUTHREQ};
 use wsrv_wamp::{Args, CallError, CallLog, Open, ProcedureRoute, Wamp};
@@ -85,6 +87,10 @@ async fn fail(Args((_password,)): Args<(String,)>) -> Result<(), CallError> {
     Err(CallError::new("http://example.com/error#failed", "it failed"))
 }
 
+async fn panics() -> Result<(), CallError> {
+    panic!("on purpose")
+}
+
 async fn stay() -> Result<(), CallError> {
     std::future::pending().await
 }
@@ -95,7 +101,9 @@ async fn each_call_is_in_the_log_with_its_end() {
     let late = ProcedureRoute::new(stay).timeout(Duration::from_secs(1));
     let wamp =
         Wamp::new().procedure("yes", yes).procedure("fail", fail).procedure("late", late).procedure("stay", stay);
+    let wamp = wamp.procedure("panic", panics).call_timeout(Duration::from_secs(3600));
     let mut client = Client::connect(wamp.calls_through(CallLog::new).build().unwrap()).await;
+    assert_eq!(client.call("panic", []).await, Err(uris::INTERNAL.to_owned()));
     client.call("yes", []).await.unwrap();
     client.call("fail", [json!("hush")]).await.unwrap_err();
     client.call("fail", []).await.unwrap_err();
@@ -109,10 +117,11 @@ async fn each_call_is_in_the_log_with_its_end() {
     assert_eq!(
         log.lines(),
         [
+            expected("panic", "panicked"),
             expected("yes", "ok"),
             expected("fail", "http://example.com/error#failed"),
             expected("fail", uris::INVALID_ARGUMENT),
-            expected("late", "dropped"),
+            expected("late", "timeout"),
             expected("stay", "dropped"),
         ]
     );
@@ -131,9 +140,11 @@ async fn who_signs_in_and_what_is_refused_is_in_the_log_without_secrets() {
     for early in [json!([5, "news"]), json!([7, "inbox", "hush"]), json!([6, "news"])] {
         assert_eq!(client.send(early).await, None);
     }
+    client.call("yes", [json!("hush")]).await.unwrap_err();
     let early = "DEBUG message=a topic was asked for before signing in";
     let expected = [r#"action=Subscribe topic="news""#, r#"action=Publish topic="inbox""#];
-    assert_eq!(log.lines(), expected.map(|line| format!("{early} {line}")));
+    let call = r#"DEBUG message=a procedure was called before signing in procedure="yes""#.to_owned();
+    assert_eq!(log.lines(), [expected.map(|line| format!("{early} {line}")).to_vec(), vec![call]].concat());
 
     for secret in ["wrong", "secret123"] {
         let challenge = client.call(AUTHREQ, [json!("alice"), json!({ "hush": "hush" })]).await.unwrap();
@@ -151,9 +162,37 @@ async fn who_signs_in_and_what_is_refused_is_in_the_log_without_secrets() {
     let expected = [r#"action=Publish topic="news""#, r#"action=Subscribe topic="inbox""#];
     assert_eq!(log.lines(), expected.map(|line| format!("{refused} {line}")));
 
+    client.call("secret", [json!("hush")]).await.unwrap_err();
+    let refused = r#"DEBUG message=a procedure is not granted key=Some("alice") procedure="secret""#;
+    assert_eq!(log.lines(), [refused]);
+
     let mut late = Client::connect(server).await;
     assert_eq!(late.session.turn().await, None);
     late.session.woken().await;
     assert!(late.session.turn().await.is_some());
     assert_eq!(log.lines(), ["DEBUG message=not signed in in time"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_find_no_procedure_are_in_the_log() {
+    let (log, _guard, _one) = Log::of("router").await;
+    let mut client = Client::connect(Wamp::new().procedure("yes", yes).build().unwrap()).await;
+    client.call("yes", []).await.unwrap();
+    client.call("no", [json!("hush")]).await.unwrap_err();
+    assert_eq!(log.lines(), [r#"DEBUG message=there is no such procedure procedure="no""#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_does_not_choose_wamp_is_told_of_once() {
+    let (log, _guard, _one) = Log::of("server::layer").await;
+    let server = Arc::new(Wamp::new().build().unwrap());
+    let offered = || request("/wamp", &[("Sec-WebSocket-Protocol", "soap"), ("Sec-WebSocket-Protocol", "chat, wamp")]);
+    for request in [request("/wamp", &[]), offered(), offered()] {
+        let mut peer = MockWebSocket::with(WebSocket::server(request), |driver| driver);
+        let refused = peer.open(server.clone()).await.unwrap_err();
+        assert!(refused.to_string().contains("Route::wamp"), "{refused}");
+    }
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("WARN") && lines[0].ends_with(r#"path="/wamp""#), "{lines:?}");
 }

@@ -15,9 +15,9 @@ use wsrv_rfc6455::connection::testing::MockWebSocket;
 use wsrv_rfc6455::{CloseCode, Message};
 use wsrv_wamp::{
     Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Event, Extension, Fault,
-    Handlers, Invocation, Malformed, MessageLimits, Open, Outcome, Pattern, Procedure, ProcedureRoute, Publication,
-    RawValue, Request, Router, SessionId, State, Topic, TopicContext, TopicHandler, TopicRefusal, TopicRoute,
-    UriParams, Wamp, WampConnection, WampError, WampLayer,
+    Handlers, Invocation, Malformed, MessageLimits, Offer, Open, Outcome, Pattern, Procedure, ProcedureRoute,
+    Publication, RawValue, Request, Router, SessionId, State, Topic, TopicContext, TopicHandler, TopicRefusal,
+    TopicRoute, UriParams, Wamp, WampConnection, WampError, WampLayer,
 };
 
 type Server = Arc<WampLayer<Router>>;
@@ -245,10 +245,17 @@ async fn functions_take_what_they_ask_for() {
         let user = user.map(|Extension(User(name))| name);
         Ok::<_, CallError>(format!("{n} {} {:?} {} {user:?} {mark}", arguments.len(), params.get("what"), *state))
     };
-    let server = build(Wamp::new().procedure("all/{what}", everything).state(7_u64));
+    let shared = Arc::new("shared".to_owned());
+    let given = async |State(text): State<String>, State(same): State<Arc<String>>| {
+        assert!(Arc::ptr_eq(&text, &same));
+        Ok::<_, CallError>(text.to_string())
+    };
+    let wamp = Wamp::new().procedure("all/{what}", everything).procedure("given", given);
+    let server = build(wamp.state(7_u64).state(shared.clone()));
     let mut client = open(&server).await;
     client.peer.connection().link().attributes().set(9_u16);
     assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 None 9"]"#]);
+    assert_eq!(client.say(r#"[2,"1","given"]"#).await, [r#"[3,"1","shared"]"#], "by value, and shared");
     let mut extensions = http::Extensions::new();
     extensions.insert(User("ada"));
     let mut client = Client::connect_over(wire().extensions(extensions), server.clone()).await;
@@ -624,7 +631,7 @@ async fn sessions_begin_and_end_for_the_application_too() {
 async fn servers_can_share_topics() {
     let guests = Wamp::new().topic("news", Watch::default());
     let topics = guests.topics();
-    let members = Wamp::new().topic("{*all}", Open).with_topics(topics.clone());
+    let members = Wamp::over(topics.clone()).topic("{*all}", Open);
     let (guests, members) = (build(guests), build(members));
     let (mut guest, mut member) = (open(&guests).await, open(&members).await);
     for topic in ["news", "secret"] {
@@ -873,6 +880,14 @@ async fn middleware_is_met_in_the_order_in_which_it_was_added() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn middleware_that_forgets_what_it_is_around_is_an_error() {
+    struct Forgetful(#[allow(dead_code, reason = "that is what it forgets")] BoxTopicHandler);
+    impl TopicHandler for Forgetful {}
+    let error = Wamp::new().topic("t", Open).topics_through(Forgetful).build().unwrap_err();
+    assert!(matches!(error, WampError::NoNext(name) if name.ends_with("Forgetful")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn middleware_may_call_with_other_arguments() {
     struct Twice(BoxProcedure);
     impl Procedure for Twice {
@@ -903,7 +918,11 @@ async fn handlers_come_by_name_too_and_what_cannot_be_is_an_error() {
     let error = |wamp: Wamp| wamp.build().unwrap_err();
     let unknown = error(Wamp::new().handlers(handlers()).procedure_named("add", "open"));
     assert_eq!(unknown, WampError::UnknownHandler("open".into()));
-    assert_eq!(error(Wamp::new().procedure("a", add).procedure("a", add)), WampError::Twice("a".into()));
+    let twice = error(Wamp::new().procedure("a", add).procedure("a", add));
+    assert_eq!(twice, WampError::Twice { what: Offer::Procedure, pattern: "a".into(), first: "a".into() });
+    let same = error(Wamp::new().topic("a/{b}#{c}", Open).topic("a/{x}#{y}", Open));
+    assert_eq!(same.to_string(), "the topic `a/{x}#{y}` is there twice, first as `a/{b}#{c}`");
+    assert!(Wamp::new().topic("a/{b}", Open).topic("a/{*b}", Open).procedure("a/{b}", add).build().is_ok());
     assert!(matches!(error(Wamp::new().topic("{", Open)), WampError::Pattern(_)));
 }
 

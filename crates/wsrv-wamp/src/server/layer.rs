@@ -6,6 +6,7 @@ use super::{Call, CallArguments, Fault, Publication, Request, WampConnection};
 use crate::{ClientMessage, Malformed, MessageError, PrefixError, uris};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use wsrv_core::{Closed, Connection, Error, Handler, Reason, Verdict};
 use wsrv_rfc6455::connection::WebSocketConnection;
@@ -21,6 +22,8 @@ use wsrv_rfc6455::{CloseCode, Message};
 pub struct WampLayer<H> {
     inner: H,
     settings: Arc<Settings>,
+    /// That the route is wrong.
+    has_warned: AtomicBool,
 }
 
 impl<H: Handler<WampConnection>> WampLayer<H> {
@@ -31,13 +34,13 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
     }
 
     pub(crate) fn with(inner: H, settings: Settings) -> Self {
-        WampLayer { inner, settings: Arc::new(settings) }
+        WampLayer { inner, settings: Arc::new(settings), has_warned: AtomicBool::new(false) }
     }
 
     /// The same layer around another handler: one of your own, or a layer between this one and what
     /// [`Wamp::build`](super::Wamp::build) makes.
     pub fn map<G: Handler<WampConnection>>(self, around: impl FnOnce(H) -> G) -> WampLayer<G> {
-        WampLayer { inner: around(self.inner), settings: self.settings }
+        WampLayer { inner: around(self.inner), settings: self.settings, has_warned: self.has_warned }
     }
 
     /// Whether a client has to offer the [subprotocol](uris::SUBPROTOCOL): for the route that leads here.
@@ -58,6 +61,13 @@ impl<H: Handler<WampConnection>> WampLayer<H> {
             Malformed::Close(code) => refuse(conn, code, error),
         }
     }
+}
+
+/// Whether the client's request offers to speak WAMP.
+fn has_offered(conn: &WebSocketConnection) -> bool {
+    let mut offered =
+        conn.request().headers("sec-websocket-protocol").flat_map(|line| line.split(|byte| *byte == b','));
+    offered.any(|name| name.trim_ascii() == uris::SUBPROTOCOL.as_bytes())
 }
 
 /// An error where there is a reason for this code; else a close with just this code.
@@ -85,7 +95,16 @@ impl<H: Handler<WampConnection>> Handler<WebSocketConnection> for WampLayer<H> {
 
     async fn on_open(&self, lower: &WebSocketConnection) -> Result<Self::State, Error> {
         if self.settings.needs_subprotocol && lower.subprotocol() != Some(uris::SUBPROTOCOL) {
-            return Err(Error::new(Reason::BadPeer, "the subprotocol wamp was not agreed on"));
+            if has_offered(lower) && !self.has_warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    path = lower.request().path(),
+                    "clients offer the subprotocol wamp, and the route does not choose it: it has to be a Route::wamp"
+                );
+            }
+            return Err(Error::new(
+                Reason::BadPeer,
+                "the subprotocol wamp was not agreed on: the route has to choose it (Route::wamp does), and the client to offer it",
+            ));
         }
         let conn = WampConnection::new(lower, &self.settings);
         conn.welcome().await?;

@@ -43,4 +43,4 @@ pub use router::{Router, RouterState};
 pub use session_id::SessionId;
 pub use topic::{Topic, TopicRegistry};
 pub use topic_handler::{BoxTopicHandler, Open, TopicContext, TopicHandler, TopicRefusal, TopicRoute};
-pub use wamp::{Wamp, WampError};
+pub use wamp::{Offer, Wamp, WampError};

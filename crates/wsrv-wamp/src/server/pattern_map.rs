@@ -23,20 +23,25 @@ impl<T> PatternMap<T> {
         PatternMap { levels: BTreeMap::new() }
     }
 
-    /// `None`: this very pattern is there with this priority.
-    pub(crate) fn insert(&mut self, pattern: Pattern, priority: i32, value: T) -> Option<()> {
+    /// # Errors
+    ///
+    /// The pattern that is there with this priority and means the same.
+    pub(crate) fn insert(&mut self, pattern: Pattern, priority: i32, value: T) -> Result<(), String> {
         let level = self.levels.entry(Reverse(priority));
         let level = level.or_insert_with(|| Level { exact: HashMap::new(), patterns: Vec::new() });
-        let is_known = level.exact.contains_key(pattern.as_str())
-            || level.patterns.iter().any(|(known, _)| known.as_str() == pattern.as_str());
-        if is_known {
-            return None;
+        if pattern.is_exact() {
+            if level.exact.contains_key(pattern.as_str()) {
+                return Err(pattern.as_str().to_owned());
+            }
+            level.exact.insert(pattern.as_str().to_owned(), value);
+            return Ok(());
         }
-        match pattern.is_exact() {
-            true => drop(level.exact.insert(pattern.as_str().to_owned(), value)),
-            false => level.patterns.push((pattern, value)),
+        let shape = pattern.shape();
+        if let Some((first, _)) = level.patterns.iter().find(|(known, _)| known.shape() == shape) {
+            return Err(first.as_str().to_owned());
         }
-        Some(())
+        level.patterns.push((pattern, value));
+        Ok(())
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
@@ -63,7 +68,9 @@ mod tests {
         {
             map.insert(Pattern::new(pattern).unwrap(), priority, value).unwrap();
         }
-        assert_eq!(map.insert(Pattern::new("a/b").unwrap(), 0, 9), None, "it is there");
+        for (same, first) in [("a/b", "a/b"), ("a/{x}", "a/{x}"), ("a/{other}", "a/{x}"), ("{*rest}", "{*all}")] {
+            assert_eq!(map.insert(Pattern::new(same).unwrap(), 0, 9), Err(first.into()), "it is there");
+        }
         let find = |uri| map.find(uri).map(|(value, _)| *value);
         assert_eq!((find("a/b"), find("a/b/c"), find("low"), find("c/d")), (Some(4), Some(1), Some(1), Some(1)));
     }

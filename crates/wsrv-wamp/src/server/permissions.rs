@@ -6,6 +6,7 @@ use super::{BoxProcedure, Fault, Invocation, Outcome, Procedure, Publication, Wa
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use wsrv_core::Connection;
 
 /// What a client wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,7 +208,7 @@ impl Procedure for Guarded<BoxProcedure> {
     async fn call(&self, call: Invocation) -> Outcome {
         let decision = self.permissions.explain(call.connection(), Action::Call, call.procedure());
         if !decision.is_allowed() {
-            tracing::debug!(procedure = call.procedure(), %decision, "a call");
+            tracing::debug!(conn = %call.connection().id(), procedure = call.procedure(), %decision, "a call was refused");
             return Err(Fault::NotAuthorized.into());
         }
         self.next.call(call).await

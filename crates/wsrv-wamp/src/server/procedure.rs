@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a procedure returns: its result as JSON, or an error.
 pub type Outcome = Result<Box<RawValue>, CallError>;
@@ -22,6 +23,7 @@ pub struct Invocation {
     pub(crate) arguments: CallArguments,
     pub(crate) params: UriParams,
     pub(crate) states: Arc<States>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Invocation {
@@ -48,6 +50,11 @@ impl Invocation {
     /// The parameters of the URI, as the procedure's pattern names them.
     pub fn params(&self) -> &UriParams {
         &self.params
+    }
+
+    /// When its [time](ProcedureRoute::timeout) is over. `None`: it has time as long as the connection lives.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// What [`Wamp::state`](crate::Wamp::state) was given of this type.
@@ -134,8 +141,9 @@ impl fmt::Debug for BoxProcedure {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no procedure",
     label = "not a procedure",
-    note = "a procedure is an async function whose arguments are extractors (`Args<T>`, `WampConnection`, `State<T>`, …)",
-    note = "and which returns a `Result` whose value implements `Serialize` and whose error becomes a `CallError`"
+    note = "a procedure is an async function of up to eight extractors: `Args<(A, B)>` for its arguments, `WampConnection`, `State<T>`, …",
+    note = "it returns a `Result`: the value implements `Serialize`, the error implements `std::error::Error` or is a `CallError` (`map_err(CallError::internal)` makes one of a box or of `anyhow`'s)",
+    note = "its future is `Send`, so nothing like an `Rc` or a guard of a `std::sync::Mutex` is held over an `await`"
 )]
 pub trait IntoProcedure<M> {
     /// The procedure it becomes.
@@ -265,7 +273,8 @@ impl ProcedureRoute {
         self
     }
 
-    /// Which pattern wins if several mean a URI: that of the highest priority. Default 0.
+    /// Which pattern wins if several mean a URI: that of the highest priority; among equals the URI itself, then the first
+    /// that was added. Default 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self
@@ -273,6 +282,13 @@ impl ProcedureRoute {
 }
 
 /// What [`Wamp::procedure`](crate::Wamp::procedure) takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no procedure",
+    label = "not a procedure",
+    note = "a procedure is an async function of up to eight extractors: `Args<(A, B)>` for its arguments, `WampConnection`, `State<T>`, …",
+    note = "it returns a `Result`: the value implements `Serialize`, the error implements `std::error::Error` or is a `CallError` (`map_err(CallError::internal)` makes one of a box or of `anyhow`'s)",
+    note = "its future is `Send`, so nothing like an `Rc` or a guard of a `std::sync::Mutex` is held over an `await`"
+)]
 pub trait IntoProcedureRoute<M> {
     /// Makes the route.
     fn into_route(self) -> ProcedureRoute;

@@ -18,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use wsrv_core::{Closed, ClosedBy, Connection, Error, Handler, NamedMembership, Reason};
 
 pub(crate) type TopicRoutes = PatternMap<TopicRoute>;
@@ -78,11 +78,13 @@ impl Router {
         let bytes = arguments.held();
         let (started, time, name): (Started, _, _) = match self.procedures.find(&procedure) {
             Some((route, params)) => {
-                let states = self.states.clone();
-                let invocation = Invocation { conn: conn.clone(), procedure, arguments, params, states };
-                (route.procedure.start(invocation), route.timeout, route.name.clone())
+                let time = route.timeout.and_then(Time::from_now);
+                let (states, deadline) = (self.states.clone(), time.map(|time| time.deadline));
+                let invocation = Invocation { conn: conn.clone(), procedure, arguments, params, states, deadline };
+                (route.procedure.start(invocation), time, route.name.clone())
             }
             None => {
+                tracing::debug!(conn = %conn.id(), procedure, "there is no such procedure");
                 let unknown = Fault::NoSuchProcedure { uri: procedure };
                 (Box::pin(ready(Err(unknown.into()))), None, "".into())
             }
@@ -189,13 +191,29 @@ fn is_orderly(closed: Closed) -> bool {
     closed.by == ClosedBy::Local && matches!(closed.reason, Reason::Done | Reason::GoingAway | Reason::Restart)
 }
 
+/// How long a call may take, and when that is over.
+#[derive(Clone, Copy)]
+struct Time {
+    after: Duration,
+    deadline: Instant,
+}
+
+impl Time {
+    /// `None`: too long for the clock.
+    fn from_now(after: Duration) -> Option<Self> {
+        Instant::now().checked_add(after).map(|deadline| Time { after, deadline })
+    }
+}
+
 /// Lets a call run to its end, whatever that is, and answers it.
-async fn answer(conn: WampConnection, id: String, procedure: Arc<str>, started: Started, time: Option<Duration>) {
+async fn answer(conn: WampConnection, id: String, procedure: Arc<str>, started: Started, time: Option<Time>) {
     // What a panic leaves half done is the procedure's own.
     let started = AssertUnwindSafe(started).catch_unwind();
     let ended = match time {
         None => started.await,
-        Some(after) => timeout(after, started).await.unwrap_or_else(|_| Ok(Err(Fault::Timeout { after }.into()))),
+        Some(Time { after, deadline }) => {
+            timeout_at(deadline, started).await.unwrap_or_else(|_| Ok(Err(Fault::Timeout { after }.into())))
+        }
     };
     let outcome = ended.unwrap_or_else(|_| {
         tracing::error!(conn = %conn.id(), %procedure, "a procedure panicked");

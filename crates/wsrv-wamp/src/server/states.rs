@@ -13,11 +13,16 @@ pub(crate) struct States(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
 struct Held<T>(Arc<T>);
 
 impl States {
-    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        self.0.insert(TypeId::of::<T>(), Arc::new(Held(value)));
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.0.insert(TypeId::of::<T>(), Arc::new(Held(Arc::new(value))));
     }
 
+    /// One that was given, or that is in an [`Arc`] that was given.
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<&Arc<T>> {
+        self.held::<T>().or_else(|| self.held::<Arc<T>>().map(|shared| &**shared))
+    }
+
+    fn held<T: Send + Sync + 'static>(&self) -> Option<&Arc<T>> {
         self.0.get(&TypeId::of::<T>())?.downcast_ref::<Held<T>>().map(|held| &held.0)
     }
 }

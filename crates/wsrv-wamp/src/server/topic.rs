@@ -50,7 +50,7 @@ impl Default for TopicRegistry {
 }
 
 impl TopicRegistry {
-    /// No topics yet, for a [`Wamp`](super::Wamp::with_topics) to be.
+    /// No topics yet, for a [`Wamp`](super::Wamp::over) to be, or several.
     pub fn new() -> Self {
         Self::default()
     }

@@ -97,7 +97,8 @@ impl fmt::Display for TopicRefusal {
 /// ```
 ///
 /// A **middleware** contains another handler and names it in [`next`](Self::next): what it does not deal with goes
-/// there by itself, so that nothing is allowed by accident.
+/// there by itself, so that nothing is allowed by accident. Around all topics it is put with
+/// [`Wamp::topics_through`](super::Wamp::topics_through), which takes none that forgets to.
 ///
 /// # Cancel safety
 ///
@@ -294,7 +295,8 @@ impl TopicRoute {
         self
     }
 
-    /// Which pattern wins if several mean a URI: that of the highest priority. Default 0.
+    /// Which pattern wins if several mean a URI: that of the highest priority; among equals the URI itself, then the first
+    /// that was added. Default 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self

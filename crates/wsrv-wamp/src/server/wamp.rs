@@ -12,6 +12,7 @@ use super::states::States;
 use super::topic_handler::{BoxTopicHandler, TopicHandler, TopicRoute};
 use super::{CallError, Fault, Permissions, TopicRegistry, WampConnection};
 use crate::{Dialect, Malformed, MessageLimits};
+use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub struct Wamp {
 #[derive(Default)]
 struct Through {
     calls: Vec<Box<dyn Fn(BoxProcedure) -> BoxProcedure + Send + Sync>>,
-    topics: Vec<Box<dyn Fn(BoxTopicHandler) -> BoxTopicHandler + Send + Sync>>,
+    topics: Vec<Box<dyn Fn(BoxTopicHandler) -> Result<BoxTopicHandler, WampError> + Send + Sync>>,
 }
 
 /// Itself, or by the name that [`Handlers`] know.
@@ -94,9 +95,20 @@ pub enum WampError {
     /// A pattern makes no sense.
     #[error(transparent)]
     Pattern(#[from] InvalidPattern),
-    /// A pattern is there twice with the same priority.
-    #[error("`{0}` is there twice")]
-    Twice(String),
+    /// Two patterns of one priority mean the same, whatever their parameters are called.
+    #[error("{what} `{pattern}` is there twice, first as `{first}`")]
+    Twice {
+        /// Of procedures or of topics.
+        what: Offer,
+        /// The second one.
+        pattern: String,
+        /// The one before it.
+        first: String,
+    },
+    /// A middleware of topics does not name the handler that it is around ([`TopicHandler::next`]), so what it does not deal
+    /// with would be allowed to everybody.
+    #[error("the middleware of topics `{0}` names no `next` handler")]
+    NoNext(&'static str),
     /// A [`Malformed::Close`] with a code that no close frame may have.
     #[error("{0} is no close code")]
     CloseCode(u16),
@@ -105,14 +117,43 @@ pub enum WampError {
     UnknownHandler(String),
 }
 
+/// What a server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A procedure.
+    Procedure,
+    /// Topics.
+    Topic,
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Offer::Procedure => "the procedure",
+            Offer::Topic => "the topic",
+        })
+    }
+}
+
 impl Wamp {
     /// Nothing is offered yet.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Nothing is offered yet, and the topics are to be these, of a registry that is there already: several [`Wamp`]s with the same ones, such as one for those who have signed
+    /// in and one for guests, publish to each other's subscribers. Each decides by its own handlers who may. Topics
+    /// [tick](TopicRoute::every) as the first of them that was built and has ticks says.
+    pub fn over(topics: TopicRegistry) -> Self {
+        Wamp { registry: topics, ..Self::default() }
+    }
+
     /// Offers a procedure under a URI, or under all that a [pattern](Pattern) means: an async function, a type that
     /// implements [`Procedure`](super::Procedure), or a [`ProcedureRoute`] with settings of its own.
+    ///
+    /// If several patterns mean a URI, the one of the highest [priority](ProcedureRoute::priority) wins; among equals the
+    /// URI itself before any pattern, and then the pattern that was added first. Two of equal priority that mean the same are
+    /// an error of [`build`](Self::build).
     pub fn procedure<M>(mut self, pattern: impl Into<String>, procedure: impl IntoProcedureRoute<M>) -> Self {
         self.procedures.push((pattern.into(), Offered::Here(procedure.into_route())));
         self
@@ -125,7 +166,7 @@ impl Wamp {
     }
 
     /// Offers the topics that a URI or a [pattern](Pattern) means; all others are refused without a word. [`Open`]
-    /// lets everybody subscribe and publish.
+    /// lets everybody subscribe and publish. Which pattern wins is as with [procedures](Self::procedure).
     ///
     /// [`Open`]: super::Open
     pub fn topic(mut self, pattern: impl Into<String>, route: impl Into<TopicRoute>) -> Self {
@@ -156,12 +197,19 @@ impl Wamp {
     }
 
     /// Sends all subscriptions and publications through a middleware: a [`TopicHandler`] made around each of those
-    /// offered. The first that is added is the first that they meet.
+    /// offered. The first that is added is the first that they meet. It has to name the handler that it is given as its
+    /// [`next`](TopicHandler::next); otherwise [`build`](Self::build) fails, if there are topics.
     pub fn topics_through<H: TopicHandler>(
         mut self,
         around: impl Fn(BoxTopicHandler) -> H + Send + Sync + 'static,
     ) -> Self {
-        self.through.topics.push(Box::new(move |next| BoxTopicHandler::new(around(next))));
+        self.through.topics.push(Box::new(move |next| {
+            let middleware = around(next);
+            match middleware.next() {
+                Some(_) => Ok(BoxTopicHandler::new(middleware)),
+                None => Err(WampError::NoNext(type_name::<H>())),
+            }
+        }));
         self
     }
 
@@ -173,9 +221,10 @@ impl Wamp {
             .topics_through(move |next| topics.around_topics(next))
     }
 
-    /// Keeps a value for procedures, which take it as [`State<T>`](super::State), and for topics. One of each type.
-    pub fn state<T: Send + Sync + 'static>(mut self, value: impl Into<Arc<T>>) -> Self {
-        self.states.insert(value.into());
+    /// Keeps a value for procedures, which take it as [`State<T>`](super::State), and for topics. One of each type. An
+    /// `Arc<T>` that others share is found as a `T`, too.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
         self
     }
 
@@ -242,14 +291,6 @@ impl Wamp {
         self
     }
 
-    /// Serves these topics instead of its own: several [`Wamp`]s with the same ones, such as one for those who have signed
-    /// in and one for guests, publish to each other's subscribers. Each decides by its own handlers who may. Topics
-    /// [tick](TopicRoute::every) as the first of them that was built and has ticks says.
-    pub fn with_topics(mut self, topics: TopicRegistry) -> Self {
-        self.registry = topics;
-        self
-    }
-
     /// Called with each connection once its session has begun, behind the WELCOME and before its first request. An error
     /// closes it.
     pub fn on_open<F: Future<Output = Result<(), Error>> + Send + 'static>(
@@ -280,8 +321,9 @@ impl Wamp {
     ///
     /// # Errors
     ///
-    /// A pattern makes no sense or is there twice with one priority, a name is unknown to the
-    /// [handlers](Self::handlers), or the [dialect](Self::dialect) closes with a code that no close frame may have.
+    /// A pattern makes no sense, two of one priority mean the same, a name is unknown to the [handlers](Self::handlers), a
+    /// middleware of topics names no [`next`](TopicHandler::next), or the [dialect](Self::dialect) closes with a code that no
+    /// close frame may have.
     pub fn build(self) -> Result<WampLayer<Router>, WampError> {
         let Wamp { registry, handlers, through, settings, .. } = self;
         if let Malformed::Close(code) = settings.dialect.malformed
@@ -295,6 +337,7 @@ impl Wamp {
             let wrapped = through.calls.iter().rev().fold(route.procedure, |next, around| around(next));
             let (name, timeout) = (pattern.as_str().into(), route.timeout.or(self.call_timeout));
             insert(
+                Offer::Procedure,
                 &mut procedures,
                 pattern,
                 route.priority,
@@ -304,8 +347,8 @@ impl Wamp {
         let mut topics = TopicRoutes::new();
         for (pattern, offered) in self.topics {
             let route = offered.find(&handlers.topics)?;
-            let wrapped = through.topics.iter().rev().fold(route.handler, |next, around| around(next));
-            insert(&mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
+            let wrapped = through.topics.iter().rev().try_fold(route.handler, |next, around| around(next))?;
+            insert(Offer::Topic, &mut topics, pattern, route.priority, TopicRoute { handler: wrapped, ..route })?;
         }
         let (topics, states) = (Arc::new(topics), Arc::new(self.states));
         registry.tick_by(topics.clone());
@@ -314,8 +357,9 @@ impl Wamp {
     }
 }
 
-fn insert<T>(map: &mut PatternMap<T>, pattern: String, priority: i32, route: T) -> Result<(), WampError> {
-    map.insert(Pattern::new(pattern.clone())?, priority, route).ok_or(WampError::Twice(pattern))
+fn insert<T>(what: Offer, map: &mut PatternMap<T>, pattern: String, priority: i32, route: T) -> Result<(), WampError> {
+    let inserted = map.insert(Pattern::new(pattern.clone())?, priority, route);
+    inserted.map_err(|first| WampError::Twice { what, pattern, first })
 }
 
 impl fmt::Debug for Wamp {

@@ -122,7 +122,10 @@ impl<H, S: Store> CraLayer<H, S> {
                 }
                 Err(error) => error,
             },
-            _ => Fault::NoSuchProcedure { uri: call.procedure }.into(),
+            _ => {
+                tracing::debug!(conn = %conn.id(), procedure = call.procedure, "a procedure was called before signing in");
+                Fault::NoSuchProcedure { uri: call.procedure }.into()
+            }
         };
         conn.call_error(&call.id, &answer).await?;
         Ok(None)
@@ -260,7 +263,10 @@ impl<H: Handler<WampConnection>, S: Store> Handler<WampConnection> for CraLayer<
                         uris::AUTHREQ | uris::AUTH => {
                             CallError::new(uris::ALREADY_AUTHENTICATED, "this session has signed in")
                         }
-                        procedure if !grant.may_call(procedure) => Fault::NotAuthorized.into(),
+                        procedure if !grant.may_call(procedure) => {
+                            tracing::debug!(conn = %conn.id(), key = ?who.key(), procedure, "a procedure is not granted");
+                            Fault::NotAuthorized.into()
+                        }
                         _ => return self.inner.on_message(conn, inner, request).await,
                     };
                     return Ok(conn.call_error(&call.id, &error).await?);
