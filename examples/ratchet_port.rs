@@ -75,7 +75,7 @@ impl Chat {
         }
         room.history.push_back(Event::raw(topic, &event));
         // Sending to a topic never waits: who is slow has a queue of its own.
-        self.topics.topic(topic).publish_to(&event, recipients);
+        self.topics.topic(topic).publish_raw_to(&event, recipients);
         true
     }
 
@@ -289,7 +289,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wamp = wamp
         .dialect(Dialect::ratchet())
         .faults(no_such_call)
-        .state::<Chat>(chat.clone())
+        .state(chat.clone())
         .procedure("http://chat.example/chat#set-nick", set_nick)
         .procedure("http://chat.example/chat#create-room", create_room)
         .procedure("http://chat.example/chat#members", members)

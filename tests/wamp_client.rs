@@ -38,7 +38,7 @@ struct Site {
 async fn site() -> Site {
     let gate = Arc::new(Notify::new());
     let wamp = Wamp::new()
-        .state::<Notify>(gate.clone())
+        .state(gate.clone())
         .procedure("http://example.com/calc#add", add)
         .procedure("http://example.com/session#id", whoami)
         .procedure("http://example.com/held", held)

@@ -75,7 +75,7 @@ async fn dispatch(
     let exclude = exclude.map_or(Exclude::Me(exclude_me.unwrap_or(true)), |sessions| Exclude::Sessions(ids(sessions)));
     let eligible = eligible.map(ids);
     let recipients = caller.recipients(&exclude, eligible.as_deref());
-    topics.topic(&*caller.resolve(&topic)).publish_to(&event, &recipients);
+    topics.topic(&*caller.resolve(&topic)).publish_raw_to(&event, &recipients);
     Ok(())
 }
 

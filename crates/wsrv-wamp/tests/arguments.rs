@@ -60,11 +60,13 @@ fn errors_say_which_argument_it_is() {
     assert_eq!(error::<()>(two), ArgumentsError::TooMany { given: 2, taken: 0 });
     assert_eq!(error::<(i32,)>(two), ArgumentsError::TooMany { given: 2, taken: 1 });
     assert_eq!(error::<Nothing>(two), ArgumentsError::TooMany { given: 2, taken: 0 });
-    assert_eq!(error::<(i32,)>(two).to_string(), "2 arguments, where 1 are taken");
+    assert_eq!(error::<(i32,)>(two).to_string(), "too many arguments: 2, and 1 at most are taken");
 
-    let reason = "invalid length 2, expected a tuple of size 3".to_owned();
+    let reason = "expected a tuple of size 3".to_owned();
     assert_eq!(error::<(i32, String, i32)>(two), ArgumentsError::TooFew { given: 2, reason });
-    let reason = "invalid length 0, expected a tuple of size 1".to_owned();
+    let few = error::<(i32, String, i32)>(two).to_string();
+    assert_eq!(few, "too few arguments: 2; expected a tuple of size 3");
+    let reason = "expected a tuple of size 1".to_owned();
     assert_eq!(error::<(i32,)>(r#"[2,"id","f"]"#), ArgumentsError::TooFew { given: 0, reason });
 
     let reason = r#"invalid type: string "x", expected i32"#.to_owned();

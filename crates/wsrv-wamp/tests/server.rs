@@ -3,6 +3,8 @@
 mod mock;
 
 use mock::{Client, texts, wire};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,10 +16,10 @@ use wsrv_core::{ClosedBy, Connection, Error, Handler, Reason, SlowPeer, Verdict}
 use wsrv_rfc6455::connection::testing::MockWebSocket;
 use wsrv_rfc6455::{CloseCode, Message};
 use wsrv_wamp::{
-    Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Event, Extension, Fault,
-    Handlers, Invocation, Malformed, MessageLimits, Offer, Open, Outcome, Pattern, Procedure, ProcedureRoute,
-    Publication, RawValue, Request, Router, SessionId, State, Topic, TopicContext, TopicHandler, TopicRefusal,
-    TopicRoute, UriParams, Wamp, WampConnection, WampError, WampLayer,
+    Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Event, Exclude, Extension,
+    Fault, Handlers, Invocation, Malformed, MessageLimits, Offer, Open, Outcome, Pattern, Procedure, ProcedureRoute,
+    Publication, RawValue, Recipients, Request, Router, SessionId, State, Topic, TopicContext, TopicHandler,
+    TopicRefusal, TopicRoute, UriParams, Wamp, WampConnection, WampError, WampLayer,
 };
 
 type Server = Arc<WampLayer<Router>>;
@@ -574,11 +576,7 @@ async fn the_server_can_take_a_subscription_away() {
     }
     watch.take();
     let topic = topics.topic("t/x");
-    let find = |id: &str| {
-        let mut found = None;
-        topic.for_each(|conn| found = found.take().or((conn.session_id().as_str() == id).then(|| conn.clone())));
-        found.unwrap()
-    };
+    let find = |id: &str| topic.find(id).unwrap();
     let of_ada = find(&ada.id);
     topics.topic("t/y").remove(&of_ada);
     topic.remove(&of_ada);
@@ -625,6 +623,34 @@ async fn sessions_begin_and_end_for_the_application_too() {
     assert_eq!(refused.open(server.clone()).await.unwrap_err().reason(), Reason::Policy);
     assert_eq!(texts(&mut refused).len(), 1, "the WELCOME comes first");
     assert_eq!(told.lock().unwrap().len(), 3, "who is refused does not leave");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_says_who_is_meant_by_what_it_publishes() {
+    let wamp = Wamp::new().topic("t", Open);
+    let topic = wamp.topics().topic("t");
+    let server = build(wamp);
+    let no_json = HashMap::from([((1, 2), 3)]);
+    assert!(topic.publish_where(&no_json, |_| true).is_ok() && topic.find("").is_none(), "nobody listens");
+    let (mut ada, mut bob, mut cleo) = (open(&server).await, open(&server).await, open(&server).await);
+    for client in [&mut ada, &mut bob, &mut cleo] {
+        client.say(r#"[5,"t"]"#).await;
+    }
+    let found = topic.find(&ada.id).expect("she has subscribed");
+    assert_eq!(found.session_id().as_str(), ada.id);
+    let sessions = [Cow::from(bob.id.clone())];
+    let exclude = Exclude::Sessions(sessions.to_vec());
+    let recipients = Recipients::new(&exclude, None, None, &Dialect::default());
+    let unlucky = [ada.id.clone(), cleo.id.clone()];
+    topic.publish_to("not to bob", &recipients).unwrap();
+    topic.publish_to_others(&[1], &found).unwrap();
+    topic.publish_where(&true, |conn| !unlucky.iter().any(|id| id == conn.session_id().as_str())).unwrap();
+    topic.publish_raw_where(&serde_json::value::to_raw_value("raw").unwrap(), |conn| conn.id() == found.id());
+    assert_eq!(ada.heard(), [r#"[8,"t","not to bob"]"#, r#"[8,"t","raw"]"#]);
+    assert_eq!(bob.heard(), [r#"[8,"t",[1]]"#, r#"[8,"t",true]"#]);
+    assert_eq!(cleo.heard(), [r#"[8,"t","not to bob"]"#, r#"[8,"t",[1]]"#]);
+    cleo.say(r#"[6,"t"]"#).await;
+    assert!(topic.find(&cleo.id).is_none() && topic.publish_to_others(&no_json, &found).is_err());
 }
 
 #[tokio::test(start_paused = true)]

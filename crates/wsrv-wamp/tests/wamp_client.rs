@@ -297,6 +297,7 @@ async fn two_subscriptions_are_one_to_the_server_and_the_last_one_ends_it() {
     assert_eq!(server.heard().await, r#"[5,"http://a/t#x"]"#);
     let mut second = client.subscribe("http://a/t#x").await.unwrap();
     assert_eq!(second.topic(), "http://a/t#x");
+    assert_eq!(server.heard().await, r#"[5,"http://a/t#x"]"#, "it may have refused the first");
     server.say(r#"[8,"http://a/t#x",{"n":1}]"#).await;
     for subscription in [&mut first, &mut second] {
         let event = subscription.recv().await.unwrap();

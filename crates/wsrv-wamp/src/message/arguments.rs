@@ -29,7 +29,7 @@ pub struct Arguments<'a> {
 #[non_exhaustive]
 pub enum ArgumentsError {
     /// There are more than the type takes.
-    #[error("{given} arguments, where {taken} are taken")]
+    #[error("too many arguments: {given}, and {taken} at most are taken")]
     TooMany {
         /// How many there are.
         given: usize,
@@ -37,7 +37,7 @@ pub enum ArgumentsError {
         taken: usize,
     },
     /// There are fewer than the type takes.
-    #[error("{given} arguments are not enough: {reason}")]
+    #[error("too few arguments: {given}; {reason}")]
     TooFew {
         /// How many there are.
         given: usize,
@@ -175,7 +175,12 @@ impl<'a> Arguments<'a> {
         match progress.stage.get() {
             _ if progress.done.get() => ArgumentsError::TooMany { given, taken: begun },
             Stage::Within => ArgumentsError::Mismatch { index: begun - 1, reason },
-            Stage::Out => ArgumentsError::TooFew { given, reason },
+            Stage::Out => {
+                // How many there are is said already.
+                let counted = format!("invalid length {given}, ");
+                let reason = reason.strip_prefix(&counted).map(str::to_owned).unwrap_or(reason);
+                ArgumentsError::TooFew { given, reason }
+            }
             Stage::Between => ArgumentsError::Other { reason },
         }
     }

@@ -148,8 +148,10 @@ impl Router {
         let Publication { event, exclude, eligible, .. } = &publication;
         match (exclude, eligible) {
             // By far the most frequent, and cheaper by connection than by name.
-            (Exclude::Default, None) if conn.dialect().exclude_publisher => cx.topic().publish_to_others(event, conn),
-            _ => cx.topic().publish_to(event, &conn.recipients(exclude, eligible.as_deref())),
+            (Exclude::Default, None) if conn.dialect().exclude_publisher => {
+                cx.topic().publish_raw_to_others(event, conn)
+            }
+            _ => cx.topic().publish_raw_to(event, &conn.recipients(exclude, eligible.as_deref())),
         };
     }
 

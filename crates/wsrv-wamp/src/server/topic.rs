@@ -185,18 +185,67 @@ impl Topic {
         self.group.send(Unwritten { topic: self.uri(), event })
     }
 
-    /// Publishes an event to those subscribers that are meant.
-    pub fn publish_to(&self, event: &RawValue, recipients: &Recipients<'_>) -> Delivery {
-        if recipients.is_everybody() {
-            return self.publish_raw(event);
+    /// Publishes an event to those subscribers that are meant, as a client's PUBLISH says it.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish); so do the next two.
+    pub fn publish_to(
+        &self,
+        event: &(impl Serialize + ?Sized),
+        recipients: &Recipients<'_>,
+    ) -> Result<Delivery, serde_json::Error> {
+        match recipients.is_everybody() {
+            true => self.publish(event),
+            false => self.publish_where(event, |conn| recipients.includes(conn.session_id().as_str())),
         }
-        let event = Unwritten { topic: self.uri(), event };
-        self.group.send_filtered(event, |conn| recipients.includes(conn.session_id().as_str()))
     }
 
     /// The same to all but one.
-    pub fn publish_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
-        self.group.send_filtered(Unwritten { topic: self.uri(), event }, |conn| conn.id() != than.id())
+    pub fn publish_to_others(
+        &self,
+        event: &(impl Serialize + ?Sized),
+        than: &WampConnection,
+    ) -> Result<Delivery, serde_json::Error> {
+        self.publish_where(event, |conn| conn.id() != than.id())
+    }
+
+    /// The same to those of whom this is true: such as all whose [session](WampConnection::session_id) is not among some.
+    ///
+    /// ```
+    /// # use wsrv_wamp::{SessionId, Topic};
+    /// fn to_all_but(absent: &[SessionId], topic: &Topic) -> Result<(), serde_json::Error> {
+    ///     topic.publish_where("we miss you", |conn| !absent.contains(conn.session_id()))?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn publish_where(
+        &self,
+        event: &(impl Serialize + ?Sized),
+        is_meant: impl FnMut(&WampConnection) -> bool,
+    ) -> Result<Delivery, serde_json::Error> {
+        match self.is_empty() {
+            true => Ok(Delivery::default()),
+            false => Ok(self.group.send_filtered(Event::new(self.uri(), event)?, is_meant)),
+        }
+    }
+
+    /// As [`publish_to`](Self::publish_to), of an event that is JSON already.
+    pub fn publish_raw_to(&self, event: &RawValue, recipients: &Recipients<'_>) -> Delivery {
+        match recipients.is_everybody() {
+            true => self.publish_raw(event),
+            false => self.publish_raw_where(event, |conn| recipients.includes(conn.session_id().as_str())),
+        }
+    }
+
+    /// As [`publish_to_others`](Self::publish_to_others), of an event that is JSON already.
+    pub fn publish_raw_to_others(&self, event: &RawValue, than: &WampConnection) -> Delivery {
+        self.publish_raw_where(event, |conn| conn.id() != than.id())
+    }
+
+    /// As [`publish_where`](Self::publish_where), of an event that is JSON already.
+    pub fn publish_raw_where(&self, event: &RawValue, is_meant: impl FnMut(&WampConnection) -> bool) -> Delivery {
+        self.group.send_filtered(Unwritten { topic: self.uri(), event }, is_meant)
     }
 
     /// Sends an event that is there already, which may be another topic's.
@@ -236,6 +285,18 @@ impl Topic {
         let mut sessions = Vec::new();
         self.group.for_each(|conn| sessions.push(conn.session_id().clone()));
         sessions
+    }
+
+    /// The subscriber with this session. All are looked through, so it takes longer the more there are; nothing is kept
+    /// for the sake of it.
+    pub fn find(&self, session: &str) -> Option<WampConnection> {
+        let mut found = None;
+        self.group.for_each(|conn| {
+            if conn.session_id().as_str() == session {
+                found = Some(conn.clone());
+            }
+        });
+        found
     }
 
     /// Looks at each subscriber there is at this moment.

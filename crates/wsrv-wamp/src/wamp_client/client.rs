@@ -221,6 +221,10 @@ impl WampClient {
     /// The server does not answer, not even if it refuses. An answer to a call that was made later, on this client,
     /// shows that the subscription was dealt with.
     ///
+    /// The server is asked each time. Where it has refused, or has ended the subscription, another one can be had so, such as
+    /// after signing in, and earlier [`Subscription`]s to the topic get its events, too. A server that has a subscription
+    /// does nothing.
+    ///
     /// Cancel safe: if the future is dropped before it is ready, nothing was sent.
     ///
     /// # Errors

@@ -198,12 +198,10 @@ impl Shared {
     pub(super) fn subscribe(&self, room: Room, topic: &str, queue: &Arc<Queue>) -> Result<Box<str>, Disconnected> {
         let mut state = self.open()?;
         let topic: Box<str> = state.session.prefixes().resolve(topic).into();
-        let queues = state.topics.entry(topic.clone()).or_default();
-        queues.push(queue.clone());
-        if queues.len() == 1 {
-            let text = state.session.subscribe(&topic);
-            state.send(text, Some(room));
-        }
+        state.topics.entry(topic.clone()).or_default().push(queue.clone());
+        // Each time: the server may have refused before, or have ended the subscription, and says neither.
+        let text = state.session.subscribe(&topic);
+        state.send(text, Some(room));
         Ok(topic)
     }
 

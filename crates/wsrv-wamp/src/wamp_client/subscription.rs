@@ -14,7 +14,8 @@ use super::shared::Handle;
 
 /// The events of one topic, from [`WampClient::subscribe`](super::WampClient::subscribe) on. Also a [`Stream`].
 ///
-/// Several subscriptions to one topic are one to the server, and each gets every event. When the last of them is
+/// Several subscriptions to one topic are one to the server, and each gets every event. Each asks the
+/// server anew, see [`WampClient::subscribe`](super::WampClient::subscribe). When the last of them is
 /// dropped, the server is told. A subscription keeps its connection open, even without a client.
 ///
 /// # A slow application
