@@ -12,6 +12,8 @@ pub mod message;
 mod recipients;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "test-util")]
+pub mod testing;
 #[cfg(any(feature = "cra", feature = "server"))]
 mod uri_pattern;
 pub mod uris;

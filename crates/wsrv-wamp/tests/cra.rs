@@ -432,7 +432,7 @@ async fn the_handler_within_opens_for_who_has_signed_in_only() {
     let server = Arc::new(WampLayer::new(Inner(seen.clone())).sign_in(Cra::new(accounts())));
     let mut outsider = Client::connect(server.clone()).await;
     assert!(sign_in(&mut outsider, "alice", "secret").await.is_err());
-    outsider.session.close(ClosedBy::Peer, Reason::Done).await;
+    outsider.mock.session.close(ClosedBy::Peer, Reason::Done).await;
     assert_eq!(seen.load(Ordering::Relaxed), 0);
 
     let mut alice = Client::connect(server).await;
@@ -533,7 +533,7 @@ async fn the_handler_within_decides_about_errors_and_works_in_the_background_onc
     timeout(Duration::from_secs(60), alice.session.woken()).await.expect("the background wakes it");
     assert_eq!(since.elapsed().as_secs(), 5);
     assert_eq!(alice.session.turn().await, None);
-    alice.session.close(ClosedBy::Peer, Reason::Done).await;
+    alice.mock.session.close(ClosedBy::Peer, Reason::Done).await;
     assert_eq!(take(), ["open", "more than 0 prefixes", "message", "background", "close"]);
 
     let mut bob = Client::connect(server).await;

@@ -2,7 +2,7 @@
 
 mod mock;
 
-use mock::{Client, texts, wire};
+use mock::texts;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::pending;
@@ -15,6 +15,7 @@ use wsrv_core::testing::check_layer;
 use wsrv_core::{ClosedBy, Connection, Error, Handler, Reason, SlowPeer, Verdict};
 use wsrv_rfc6455::connection::testing::MockWebSocket;
 use wsrv_rfc6455::{CloseCode, Message};
+use wsrv_wamp::testing::{MockWamp, wire};
 use wsrv_wamp::{
     Args, Attribute, BoxProcedure, BoxTopicHandler, CallArguments, CallError, Dialect, Event, Exclude, Extension,
     Fault, Handlers, Invocation, Malformed, MessageLimits, Offer, Open, Outcome, Pattern, Procedure, ProcedureRoute,
@@ -24,8 +25,8 @@ use wsrv_wamp::{
 
 type Server = Arc<WampLayer<Router>>;
 
-async fn open(server: &Server) -> Client<Server> {
-    Client::connect(server.clone()).await
+async fn open(server: &Server) -> MockWamp<Server> {
+    MockWamp::open(server.clone()).await.unwrap()
 }
 
 fn build(wamp: Wamp) -> Server {
@@ -260,7 +261,7 @@ async fn functions_take_what_they_ask_for() {
     assert_eq!(client.say(r#"[2,"1","given"]"#).await, [r#"[3,"1","shared"]"#], "by value, and shared");
     let mut extensions = http::Extensions::new();
     extensions.insert(User("ada"));
-    let mut client = Client::connect_over(wire().extensions(extensions), server.clone()).await;
+    let mut client = MockWamp::open_over(wire().extensions(extensions), server.clone()).await.unwrap();
     client.peer.connection().link().attributes().set(9_u16);
     assert_eq!(client.say(r#"[2,"1","all/of",3]"#).await, [r#"[3,"1","3 1 Some(\"of\") 7 Some(\"ada\") 9"]"#]);
 }
@@ -347,7 +348,7 @@ async fn what_is_wrong_with_a_message_is_told_to_the_handler_within() {
         }
     }
     let notes = Arc::new(Mutex::new(Vec::new()));
-    let mut client = Client::connect(WampLayer::new(Notes(notes.clone()))).await;
+    let mut client = MockWamp::open(WampLayer::new(Notes(notes.clone()))).await.unwrap();
     for bad in [Message::Binary("[5,\"t\"]".into()), "{".into(), r#"[5,7]"#.into()] {
         assert_eq!(client.session.deliver(bad).await, None);
     }
@@ -396,7 +397,7 @@ async fn topics_are_there_while_somebody_listens() {
     assert_eq!((x.publish_raw(&event).sent, x.publish(&"hi").unwrap().sent), (1, 1));
     let heard = ada.hear().await;
     assert_eq!(heard, [r#"[8,"http://a/x",{"b": 1.0e3,"a":[ ]}]"#, r#"[8,"http://a/x","hi"]"#]);
-    assert_eq!(x.sessions()[0].as_str(), ada.id);
+    assert_eq!(x.sessions()[0].as_str(), ada.session_id());
     ada.say(r#"[6,"http://a/x"]"#).await;
     ada.say(r#"[6,"http://a/x"]"#).await;
     assert_eq!((x.publish(&1).unwrap().sent, x.len()), (0, 0));
@@ -468,7 +469,7 @@ async fn events_reach_whom_the_publisher_means() {
         for client in [&mut ada, &mut bob] {
             client.say(r#"[5,"t"]"#).await;
         }
-        let (a, b) = (ada.id.clone(), bob.id.clone());
+        let (a, b) = (ada.session_id(), bob.session_id());
         for (rest, to_ada, to_bob) in [
             (String::new(), me, true),
             (",true".into(), false, true),
@@ -577,7 +578,7 @@ async fn the_server_can_take_a_subscription_away() {
     watch.take();
     let topic = topics.topic("t/x");
     let find = |id: &str| topic.find(id).unwrap();
-    let of_ada = find(&ada.id);
+    let of_ada = find(ada.session_id());
     topics.topic("t/y").remove(&of_ada);
     topic.remove(&of_ada);
     topic.remove(&of_ada);
@@ -615,7 +616,7 @@ async fn sessions_begin_and_end_for_the_application_too() {
     );
     let mut ada = open(&server).await;
     ada.say(r#"[5,"t"]"#).await;
-    let id = ada.id.clone();
+    let id = ada.session_id().to_owned();
     ada.session.close(ClosedBy::Peer, Reason::Done).await;
     assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [format!("opened {id}"), format!("closed {id} Peer")]);
     told.lock().unwrap().resize(2, String::new());
@@ -636,21 +637,21 @@ async fn the_server_says_who_is_meant_by_what_it_publishes() {
     for client in [&mut ada, &mut bob, &mut cleo] {
         client.say(r#"[5,"t"]"#).await;
     }
-    let found = topic.find(&ada.id).expect("she has subscribed");
-    assert_eq!(found.session_id().as_str(), ada.id);
-    let sessions = [Cow::from(bob.id.clone())];
+    let found = topic.find(ada.session_id()).expect("she has subscribed");
+    assert_eq!(found.session_id().as_str(), ada.session_id());
+    let sessions = [Cow::from(bob.session_id())];
     let exclude = Exclude::Sessions(sessions.to_vec());
     let recipients = Recipients::new(&exclude, None, None, &Dialect::default());
-    let unlucky = [ada.id.clone(), cleo.id.clone()];
+    let unlucky = [ada.session_id(), cleo.session_id()];
     topic.publish_to("not to bob", &recipients).unwrap();
     topic.publish_to_others(&[1], &found).unwrap();
-    topic.publish_where(&true, |conn| !unlucky.iter().any(|id| id == conn.session_id().as_str())).unwrap();
+    topic.publish_where(&true, |conn| !unlucky.contains(&conn.session_id().as_str())).unwrap();
     topic.publish_raw_where(&serde_json::value::to_raw_value("raw").unwrap(), |conn| conn.id() == found.id());
     assert_eq!(ada.heard(), [r#"[8,"t","not to bob"]"#, r#"[8,"t","raw"]"#]);
     assert_eq!(bob.heard(), [r#"[8,"t",[1]]"#, r#"[8,"t",true]"#]);
     assert_eq!(cleo.heard(), [r#"[8,"t","not to bob"]"#, r#"[8,"t",[1]]"#]);
     cleo.say(r#"[6,"t"]"#).await;
-    assert!(topic.find(&cleo.id).is_none() && topic.publish_to_others(&no_json, &found).is_err());
+    assert!(topic.find(cleo.session_id()).is_none() && topic.publish_to_others(&no_json, &found).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -708,7 +709,7 @@ async fn calls_go_on_while_a_handler_of_topics_waits() {
     let server = build(Wamp::new().topic("t", waits).procedure("slow", slow));
     let mut client = open(&server).await;
     client.say(r#"[2,"1","slow"]"#).await;
-    let Client { peer, session, .. } = &mut client;
+    let MockWamp { peer, session, .. } = &mut client;
     tokio::join!(session.deliver(r#"[5,"t"]"#.into()), async {
         sleep(Duration::from_secs(2)).await;
         assert_eq!(texts(peer), [r#"[3,"1",null]"#]);
@@ -748,7 +749,7 @@ async fn calls_that_end_together_are_answered_together() {
     for n in 0..5 {
         client.say(&format!(r#"[2,"{n}","slow"]"#)).await;
     }
-    let Client { peer, session, .. } = &mut client;
+    let MockWamp { peer, session, .. } = &mut client;
     tokio::join!(session.deliver(r#"[5,"t"]"#.into()), async {
         sleep(Duration::from_secs(1)).await;
         notify.notify_waiters();
@@ -777,7 +778,7 @@ async fn a_call_that_is_one_too_many_goes_on_while_nothing_more_is_read() {
     );
     let mut client = open(&server).await;
     client.say(r#"[2,"1","forever"]"#).await;
-    let Client { peer, session, .. } = &mut client;
+    let MockWamp { peer, session, .. } = &mut client;
     let locks = async {
         assert_eq!(session.deliver(r#"[2,"2","locks"]"#.into()).await, None);
     };
@@ -978,7 +979,36 @@ async fn requests_come_whole_to_a_handler_of_ones_own() {
             Ok(())
         }
     }
-    let mut client = Client::connect(WampLayer::new(Echo)).await;
+    let mut client = MockWamp::open(WampLayer::new(Echo)).await.unwrap();
     assert_eq!(client.say(r#"[1,"p","http://p#"]"#).await, [""; 0]);
     assert_eq!(client.say(r#"[2,"1","p:x"]"#).await, [r#"[3,"1","http://p#x"]"#]);
+}
+
+/// What the mock client does that the other tests do not have it do.
+#[tokio::test(start_paused = true)]
+async fn a_mock_client_waits_for_answers_and_keeps_what_comes_meanwhile() {
+    let slow = async |State(topic): State<Topic>| {
+        topic.publish(&1)?;
+        sleep(Duration::from_secs(5)).await;
+        topic.publish(&2)?;
+        Ok::<_, CallError>("slow")
+    };
+    let fail = async || Err::<(), _>(CallError::new("e", "it failed").details(&[7]));
+    let wamp = Wamp::new().procedure("slow", slow).procedure("fail", fail);
+    let wamp = wamp.topic("t", TopicRoute::new(Watch::default()).every(Duration::from_secs(60))).topic("u", Open);
+    let topic = wamp.topics().topic("t");
+    let mut client = MockWamp::open(build(wamp.state(topic))).await.unwrap();
+    client.subscribe("t").await;
+    client.subscribe("u").await;
+    client.publish("u", "not for who publishes").await;
+    let since = tokio::time::Instant::now();
+    assert_eq!(client.call::<String>("slow", &()).await.unwrap(), "slow");
+    assert_eq!(since.elapsed().as_secs(), 5);
+    assert_eq!((client.events::<u8>("t"), client.events::<u8>("t")), (vec![1, 2], vec![]));
+    let error = client.call::<()>("fail", &()).await.unwrap_err();
+    assert_eq!((error.uri(), error.description(), error.raw_details().unwrap().get()), ("e", "it failed", "[7]"));
+    assert_eq!(client.next_events::<String>("t").await, ["tick"]);
+    assert_eq!(since.elapsed().as_secs(), 60);
+    client.unsubscribe("t").await;
+    assert_eq!(client.heard(), [""; 0]);
 }

@@ -67,8 +67,10 @@ pub struct Wamp {
 #[derive(Default)]
 struct Through {
     calls: Vec<Box<dyn Fn(BoxProcedure) -> BoxProcedure + Send + Sync>>,
-    topics: Vec<Box<dyn Fn(BoxTopicHandler) -> Result<BoxTopicHandler, WampError> + Send + Sync>>,
+    topics: Vec<AroundTopics>,
 }
+
+type AroundTopics = Box<dyn Fn(BoxTopicHandler) -> Result<BoxTopicHandler, WampError> + Send + Sync>;
 
 /// Itself, or by the name that [`Handlers`] know.
 enum Offered<T> {

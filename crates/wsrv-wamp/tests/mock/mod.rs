@@ -1,24 +1,17 @@
-//! A WAMP client of a handler, without a socket.
+//! A WAMP client of a handler that speaks JSON values.
 
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 use serde_json::{Value, json};
-use wsrv_core::testing::Session;
+use std::ops::{Deref, DerefMut};
 use wsrv_core::{Closed, Handler};
-use wsrv_rfc6455::Message;
-use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
+use wsrv_rfc6455::connection::testing::MockWebSocket;
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+use wsrv_wamp::testing::MockWamp;
 
-/// A client, seen from its end of the wire.
 pub(crate) struct Client<H: Handler<WebSocketConnection>> {
-    pub(crate) peer: MockWebSocket,
-    pub(crate) session: Session<WebSocket, H>,
+    pub(crate) mock: MockWamp<H>,
     pub(crate) id: String,
-}
-
-/// A WebSocket on which WAMP was agreed on.
-pub(crate) fn wire() -> WebSocket {
-    WebSocket::server(request("/wamp", &[])).subprotocol(Some("wamp"))
 }
 
 /// All that has come since, as it was written.
@@ -28,48 +21,14 @@ pub(crate) fn texts(peer: &mut MockWebSocket) -> Vec<String> {
 
 impl<H: Handler<WebSocketConnection>> Client<H> {
     pub(crate) async fn connect(handler: H) -> Self {
-        Self::connect_over(wire(), handler).await
+        Self::connect_over(wsrv_wamp::testing::wire(), handler).await
     }
 
     pub(crate) async fn connect_over(wire: WebSocket, handler: H) -> Self {
-        let mut peer = MockWebSocket::with(wire, |driver| driver);
-        let session = peer.open(handler).await.unwrap();
-        let welcome: Value = serde_json::from_str(&texts(&mut peer).remove(0)).unwrap();
-        let id = welcome[1].as_str().unwrap().to_owned();
-        Client { peer, session, id }
+        let mock = MockWamp::open_over(wire, handler).await.unwrap();
+        let id = mock.session_id().to_owned();
+        Client { mock, id }
     }
-
-    // --- as texts ---
-
-    /// All that has come since, as it was written.
-    pub(crate) fn heard(&mut self) -> Vec<String> {
-        texts(&mut self.peer)
-    }
-
-    /// Lets the connection's task run whenever it is woken, until something comes.
-    pub(crate) async fn hear(&mut self) -> Vec<String> {
-        loop {
-            self.session.woken().await;
-            assert_eq!(self.session.turn().await, None);
-            let heard = self.heard();
-            if !heard.is_empty() {
-                return heard;
-            }
-        }
-    }
-
-    /// Sends something, and hears what comes back at once.
-    pub(crate) async fn say(&mut self, text: &str) -> Vec<String> {
-        assert_eq!(self.session.deliver(text.into()).await, None, "{text} closes");
-        self.heard()
-    }
-
-    /// Sends something that ends the connection.
-    pub(crate) async fn say_last(&mut self, text: impl Into<Message>) -> Closed {
-        self.session.deliver(text.into()).await.expect("that closes")
-    }
-
-    // --- as JSON ---
 
     /// All that has come since.
     pub(crate) fn received(&mut self) -> Vec<Value> {
@@ -81,7 +40,7 @@ impl<H: Handler<WebSocketConnection>> Client<H> {
         self.session.deliver(message.to_string().into()).await
     }
 
-    /// The result of a call, or the URI of its error.
+    /// The result of a call that is answered at once, or the URI of its error. Nothing else comes.
     pub(crate) async fn call<const N: usize>(
         &mut self,
         procedure: &str,
@@ -99,5 +58,19 @@ impl<H: Handler<WebSocketConnection>> Client<H> {
             Some(4) => Err(answer[2].as_str().unwrap().to_owned()),
             _ => panic!("{answer}"),
         }
+    }
+}
+
+impl<H: Handler<WebSocketConnection>> Deref for Client<H> {
+    type Target = MockWamp<H>;
+
+    fn deref(&self) -> &MockWamp<H> {
+        &self.mock
+    }
+}
+
+impl<H: Handler<WebSocketConnection>> DerefMut for Client<H> {
+    fn deref_mut(&mut self) -> &mut MockWamp<H> {
+        &mut self.mock
     }
 }
