@@ -11,20 +11,20 @@
 //!     if n % 2 == 1 { Err(CallError::new("http://example.com/error#odd", "an odd number")) } else { Ok(n / 2) }
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 //! // In #[tokio::test(start_paused = true)] async fn halves_and_rooms():
-//! let handler = Arc::new(Wamp::new().procedure("halve", halve).topic("rooms/{room}", Open).build()?);
-//! let mut ada = MockWamp::open(handler.clone()).await?;
-//! let mut bob = MockWamp::open(handler).await?;
+//! let handler = Arc::new(Wamp::new().procedure("halve", halve).topic("rooms/{room}", Open).build().unwrap());
+//! let mut ada = MockWamp::open(handler.clone()).await.unwrap();
+//! let mut bob = MockWamp::open(handler).await.unwrap();
 //!
-//! assert_eq!(ada.call::<u32>("halve", &(4,)).await?, 2);
+//! assert_eq!(ada.call::<u32>("halve", &(4,)).await.unwrap(), 2);
 //! let error = ada.call::<u32>("halve", &(3,)).await.unwrap_err();
 //! assert_eq!(error.uri(), "http://example.com/error#odd");
 //!
 //! ada.subscribe("rooms/1").await;
 //! bob.publish("rooms/1", "hello").await;
 //! assert_eq!(ada.events::<String>("rooms/1"), ["hello"]);
-//! # Ok(()) }
+//! # }
 //! ```
 //!
 //! One that has to sign in calls `authreq` and `auth` by itself: the module `cra` has what it answers the challenge with.
