@@ -152,7 +152,8 @@
 //!
 //! # Logging
 //!
-//! By the crate `tracing`, with the targets `wsrv_app` and `wsrv_core`:
+//! By the crate `tracing`, with the targets `wsrv_app` and `wsrv_core`, and with the feature `wamp` `wsrv_wamp`, whose
+//! documentation has a table of its own:
 //!
 //! | level | what |
 //! |---|---|
@@ -165,13 +166,14 @@
 //! handler logs can be told apart. It has the level DEBUG and a target of its own, so it can be had alone:
 //! `RUST_LOG=info,wsrv_core::connection=debug`. Where nobody wants it when a connection begins, it costs nothing.
 //!
-//! So a subscriber at its usual level, INFO, shows nothing that a peer has done. To see that as well, with the
-//! `EnvFilter` of `tracing-subscriber`: `RUST_LOG=wsrv_app=debug,wsrv_core=debug`.
+//! So what single peers do and what becomes of them is at DEBUG, but for who signs in by WAMP, which is at INFO. To see all,
+//! with the `EnvFilter` of `tracing-subscriber`: `RUST_LOG=wsrv_app=debug,wsrv_core=debug,wsrv_wamp=debug`.
 //!
 //! # Testing
 //!
 //! Handlers are tested without a server: `wsrv_rfc6455::connection::testing` has a mock WebSocket whose peer is the
-//! test, and `wsrv_core::testing` tells the rest. Both come with the feature `test-util`.
+//! test, and `wsrv_core::testing` tells the rest. For what is offered by WAMP, `wsrv_wamp::testing` has a client. They come
+//! with the feature `test-util`. Their time is paused, which is tokio's feature `test-util`.
 //!
 //! # Features
 //!

@@ -8,6 +8,29 @@ use wsrv_core::Connection;
 
 /// All positional arguments, as a tuple: `Args<(f64, f64)>` for two numbers, `Args<(String,)>` for one text, `Args<()>`
 /// for none; as a `Vec` for any number of one kind. Others are answered with [`Fault::InvalidArguments`].
+///
+/// What stands in `Args` is read from the list of them, so `Args<i32>`, without the comma and parentheses of a tuple, fails
+/// for each call.
+///
+/// Arguments that **may be missing** at the end are the last fields of a struct, each with a default. A tuple wants all of
+/// its elements: `Args<(i32, Option<i32>)>` takes a null for the second, but not its absence.
+///
+/// ```
+/// use wsrv_wamp::{Args, CallError};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Search {
+///     words: String,
+///     #[serde(default)]
+///     page: u32,
+/// }
+///
+/// // Called with ("tea") or ("tea", 2).
+/// async fn search(Args(Search { words, page }): Args<Search>) -> Result<String, CallError> {
+///     Ok(format!("{words}, page {page}"))
+/// }
+/// # let _ = wsrv_wamp::Wamp::new().procedure("search", search);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args<T>(pub T);
 
@@ -53,8 +76,8 @@ impl FromCall for Invocation {
     }
 }
 
-/// What the application has given to [`Wamp::state`](crate::Wamp::state). Without it the call fails and an error is
-/// logged.
+/// What the application has given to [`Wamp::state`](crate::Wamp::state), by value or in an [`Arc`]. Without it, the call
+/// fails with [`Fault::Failed`] and the log tells why, as a warning.
 #[derive(Debug)]
 pub struct State<T>(pub Arc<T>);
 
@@ -79,7 +102,7 @@ impl<T: Send + Sync + 'static> FromCall for State<T> {
 }
 
 /// What a gate has attached to the connection's [extensions](wsrv_rfc6455::connection::WebSocketConnection::extensions).
-/// `Option<Extension<T>>` for what may be missing; without it, the call fails and the log tells why.
+/// `Option<Extension<T>>` for what may be missing; without it, the call fails and the log tells why, as a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
 
@@ -96,7 +119,8 @@ impl<T: Clone + Send + Sync + 'static> FromCall for Option<Extension<T>> {
 }
 
 /// What somebody has put into the connection's [attributes](wsrv_core::AttributeStore). `Option<Attribute<T>>` for what
-/// may be missing; without it, the call fails and the log tells why.
+/// may be missing; without it, the call fails and the log tells why, as a warning. What an account of WAMP-CRA
+/// [brings along](crate::cra::Account::with) is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<T>(pub T);
 

@@ -106,6 +106,11 @@ impl fmt::Display for TopicRefusal {
 /// [`on_unsubscribed`](Self::on_unsubscribed) is still called for each subscription there is, all of them side by side
 /// and within [`Limits::on_close_timeout`](wsrv_core::Limits::on_close_timeout). Only if the connection's task is
 /// aborted it is not; the subscriptions end all the same.
+///
+/// # Panics
+///
+/// A panic in what a client has asked for ends that client's connection, with 1011. At a connection's end, where the server
+/// [takes](Topic::remove) a subscription, and in [`on_tick`](Self::on_tick) it harms nobody. Either is in the log, as an error.
 pub trait TopicHandler: Send + Sync + 'static {
     /// The handler that this one is around, if it is a middleware. Default: none.
     fn next(&self) -> Option<&BoxTopicHandler> {
@@ -124,6 +129,9 @@ pub trait TopicHandler: Send + Sync + 'static {
     }
 
     /// Somebody has become a subscriber, and gets all that is published from now on.
+    ///
+    /// What is sent here, such as what was published before, has no place among the events that others publish at the
+    /// same time: those may come first. Number them where that matters, or publish and send under one lock.
     fn on_subscribed(&self, cx: &TopicContext) -> impl Future<Output = ()> + Send {
         async move {
             if let Some(next) = self.next() {

@@ -294,7 +294,8 @@ impl Wamp {
     }
 
     /// Called with each connection once its session has begun, behind the WELCOME and before its first request. An error
-    /// closes it.
+    /// closes it. Where clients [sign in](super::WampLayer::sign_in), that is behind the answer to `auth`: who has not
+    /// signed in is never heard of, neither here nor at the end.
     pub fn on_open<F: Future<Output = Result<(), Error>> + Send + 'static>(
         mut self,
         hook: impl Fn(WampConnection) -> F + Send + Sync + 'static,
