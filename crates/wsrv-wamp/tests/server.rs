@@ -912,6 +912,14 @@ async fn middleware_that_forgets_what_it_is_around_is_an_error() {
     impl TopicHandler for Forgetful {}
     let error = Wamp::new().topic("t", Open).topics_through(Forgetful).build().unwrap_err();
     assert!(matches!(error, WampError::NoNext(name) if name.ends_with("Forgetful")), "{error}");
+    let boxed = |next| BoxTopicHandler::new(Forgetful(next));
+    assert!(Wamp::new().topic("t", Open).topics_through(boxed).build().is_err());
+    // Around some, or around none.
+    let met = || Arc::default();
+    let sometimes = move |next, around| if around { BoxTopicHandler::new(Around("", next, met())) } else { next };
+    for around in [true, false] {
+        assert!(Wamp::new().topic("t", Open).topics_through(move |next| sometimes(next, around)).build().is_ok());
+    }
 }
 
 #[tokio::test(start_paused = true)]

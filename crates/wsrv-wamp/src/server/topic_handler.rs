@@ -3,6 +3,7 @@
 use super::request::Publication;
 use super::states::States;
 use super::{Topic, UriParams, WampConnection};
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
@@ -193,6 +194,7 @@ pub struct BoxTopicHandler(Arc<dyn DynTopicHandler>);
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 trait DynTopicHandler: Send + Sync {
+    fn inner(&self) -> Option<&BoxTopicHandler>;
     fn subscribe<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, Result<(), TopicRefusal>>;
     fn subscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
     fn unsubscribed<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, ()>;
@@ -205,6 +207,10 @@ trait DynTopicHandler: Send + Sync {
 }
 
 impl<H: TopicHandler> DynTopicHandler for H {
+    fn inner(&self) -> Option<&BoxTopicHandler> {
+        self.next()
+    }
+
     fn subscribe<'a>(&'a self, cx: &'a TopicContext) -> Boxed<'a, Result<(), TopicRefusal>> {
         Box::pin(self.on_subscribe(cx))
     }
@@ -235,9 +241,19 @@ impl BoxTopicHandler {
     pub fn new(handler: impl TopicHandler) -> Self {
         BoxTopicHandler(Arc::new(handler))
     }
+
+    /// Whether this handler, which was made around that one, passes on to it what it does not deal with; or is the same.
+    pub(crate) fn is_around<H: TopicHandler>(handler: &H, next: &BoxTopicHandler) -> bool {
+        let boxed = (handler as &dyn Any).downcast_ref::<BoxTopicHandler>();
+        handler.next().is_some() || boxed.is_some_and(|boxed| Arc::ptr_eq(&boxed.0, &next.0))
+    }
 }
 
 impl TopicHandler for BoxTopicHandler {
+    fn next(&self) -> Option<&BoxTopicHandler> {
+        self.0.inner()
+    }
+
     async fn on_subscribe(&self, cx: &TopicContext) -> Result<(), TopicRefusal> {
         self.0.subscribe(cx).await
     }

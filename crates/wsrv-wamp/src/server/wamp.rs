@@ -206,10 +206,10 @@ impl Wamp {
         around: impl Fn(BoxTopicHandler) -> H + Send + Sync + 'static,
     ) -> Self {
         self.through.topics.push(Box::new(move |next| {
-            let middleware = around(next);
-            match middleware.next() {
-                Some(_) => Ok(BoxTopicHandler::new(middleware)),
-                None => Err(WampError::NoNext(type_name::<H>())),
+            let middleware = around(next.clone());
+            match BoxTopicHandler::is_around(&middleware, &next) {
+                true => Ok(BoxTopicHandler::new(middleware)),
+                false => Err(WampError::NoNext(type_name::<H>())),
             }
         }));
         self
