@@ -2,8 +2,8 @@
 //!
 //! An [`App`] joins what the other crates do: gates decide who may connect, routes say whose handler it is, the
 //! handshake is done, and the connection driver takes over. It adds comfort and no protocol rules. The crates below
-//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`], and with the feature `wamp` `wsrv_wamp`; what a server
-//! usually needs of them is in the [`prelude`].
+//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`], and with the features `session` and `wamp` `wsrv_session`
+//! and `wsrv_wamp`; what a server usually needs of them is in the [`prelude`].
 //!
 //! ```no_run
 //! use wsrv_app::prelude::*;
@@ -83,6 +83,12 @@
 //!   to `App::http`, and a connection that has brought pages may still become a WebSocket with a later request;
 //! - with TLS, on any of these listeners: `App::bind_tls` and `Server::and_listen_tls` (feature `tls`);
 //! - inside an axum or hyper application (feature `http`): `App::into_service` makes a `WebSocketService` of it.
+//!
+//! # Sessions
+//!
+//! With the feature `session`, who is logged in at the web front end is logged in here: `wsrv_session::Sessions` is a gate that
+//! finds the visitor's session by its cookie, in PHP's files, in Redis, in PostgreSQL or in the cookie itself, and attaches it to
+//! the connection. `docs/sessions.md` of the repository has a program for each front end.
 //!
 //! # TLS
 //!
@@ -181,6 +187,8 @@
 //! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
 //!   `http`.
 //! - `listenfd`: `Listener::from_env`, sockets that systemd or others have made.
+//! - `session`: `wsrv_session`, the visitors' sessions at the web front end. Which front ends and stores it knows is for that
+//!   crate's own features.
 //! - `tls`: TLS by rustls, with the cryptography of `ring`, for which a C compiler is needed.
 //! - `wamp`: `Route::wamp`, calls and topics by WAMP version 1, which are described in `wsrv_wamp`.
 //! - `wamp-cra`: the same with signing in by challenge and response.
@@ -227,6 +235,8 @@ pub use wsrv_http::RemoteAddr;
 pub use wsrv_core;
 pub use wsrv_http;
 pub use wsrv_rfc6455;
+#[cfg(feature = "session")]
+pub use wsrv_session;
 #[cfg(feature = "wamp")]
 pub use wsrv_wamp;
 
@@ -267,3 +277,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "http", feature = "wamp"))]
 #[doc = include_str!("../../../docs/coming-from-ratchet.md")]
 struct ComingFromRatchet;
+
+// And those in the guide for those whose web front end stays.
+#[cfg(all(doctest, feature = "session", feature = "wamp"))]
+#[doc = include_str!("../../../docs/sessions.md")]
+struct SessionsOfFrontEnds;
