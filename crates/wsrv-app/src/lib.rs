@@ -269,12 +269,12 @@ pub mod layer {
 }
 
 // The programs in the README have to compile; some need a feature.
-#[cfg(all(doctest, feature = "http", feature = "tls", feature = "wamp"))]
+#[cfg(all(doctest, feature = "http", feature = "session", feature = "tls", feature = "wamp"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
 // So have those in the guide for those who come from PHP.
-#[cfg(all(doctest, feature = "http", feature = "wamp"))]
+#[cfg(all(doctest, feature = "http", feature = "session", feature = "wamp"))]
 #[doc = include_str!("../../../docs/coming-from-ratchet.md")]
 struct ComingFromRatchet;
 

@@ -1,8 +1,4 @@
-//! The session of the web front end: who is logged in there, is logged in here.
-//!
-//! What comes over the wire and out of stores is hostile or damaged until it is shown to be neither: lengths are
-//! checked before memory is taken, nothing recurses, signatures are compared in constant time and before anything that
-//! they cover is looked at.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod codec;
