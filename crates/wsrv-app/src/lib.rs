@@ -2,8 +2,8 @@
 //!
 //! An [`App`] joins what the other crates do: gates decide who may connect, routes say whose handler it is, the
 //! handshake is done, and the connection driver takes over. It adds comfort and no protocol rules. The crates below
-//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`], and with the features `session` and `wamp` `wsrv_session`
-//! and `wsrv_wamp`; what a server usually needs of them is in the [`prelude`].
+//! are re-exported: [`wsrv_core`], [`wsrv_rfc6455`], [`wsrv_http`], and with the features `session` and `wamp`
+//! `wsrv_session` and `wsrv_wamp`; what a server usually needs of them is in the [`prelude`].
 //!
 //! ```no_run
 //! use wsrv_app::prelude::*;
@@ -86,9 +86,9 @@
 //!
 //! # Sessions
 //!
-//! With the feature `session`, who is logged in at the web front end is logged in here: `wsrv_session::Sessions` is a gate that
-//! finds the visitor's session by its cookie, in PHP's files, in Redis, in PostgreSQL or in the cookie itself, and attaches it to
-//! the connection. `docs/sessions.md` of the repository has a program for each front end.
+//! With the feature `session`, who is logged in at the web front end is logged in here: `wsrv_session::Sessions` is a gate
+//! that finds the visitor's session by its cookie, in PHP's files, in Redis, in PostgreSQL or in the cookie itself, and
+//! attaches it to the connection. `docs/sessions.md` of the repository has a program for each front end.
 //!
 //! # TLS
 //!
@@ -187,8 +187,8 @@
 //! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
 //!   `http`.
 //! - `listenfd`: `Listener::from_env`, sockets that systemd or others have made.
-//! - `session`: `wsrv_session`, the visitors' sessions at the web front end. Which front ends and stores it knows is for that
-//!   crate's own features.
+//! - `session`: `wsrv_session`, the visitors' sessions at the web front end. Which front ends and stores it knows is for
+//!   that crate's own features.
 //! - `tls`: TLS by rustls, with the cryptography of `ring`, for which a C compiler is needed.
 //! - `wamp`: `Route::wamp`, calls and topics by WAMP version 1, which are described in `wsrv_wamp`.
 //! - `wamp-cra`: the same with signing in by challenge and response.

@@ -44,8 +44,8 @@ impl Sessions {
         Self::new(cookie, store, Codec::php_serialize())
     }
 
-    /// The same with `SESSION_ENCRYPT=true` and the driver `file`. With `database` and `redis`, base64 or a string of PHP is
-    /// around what is encrypted, and [`opened_by`](Sessions::opened_by) has to take it off first.
+    /// The same with `SESSION_ENCRYPT=true` and the driver `file`. With `database` and `redis`, base64 or a string of PHP
+    /// is around what is encrypted, and [`opened_by`](Sessions::opened_by) has to take it off first.
     #[cfg(feature = "laravel")]
     pub fn laravel_encrypted(cookie: LaravelCookie, keys: LaravelKeys, store: impl Store) -> Self {
         let sessions = Self::new(cookie, store, Codec::php_serialize().in_php_string());
@@ -64,8 +64,8 @@ impl Sessions {
         Self::in_cookie(cookie, Codec::json().in_base64())
     }
 
-    /// Django with its sessions in the database, by the backend `db` or `cached_db`: the cookie `sessionid`, and records that
-    /// this [signer](DjangoSigner::records) has signed.
+    /// Django with its sessions in the database, by the backend `db` or `cached_db`: the cookie `sessionid`, and records
+    /// that this [signer](DjangoSigner::records) has signed.
     #[cfg(feature = "django")]
     pub fn django(signer: DjangoSigner, store: impl Store) -> Self {
         let sessions = Self::new(Plain::django("sessionid"), store, Codec::json());
