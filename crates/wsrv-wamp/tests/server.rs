@@ -790,6 +790,27 @@ async fn a_call_that_is_one_too_many_goes_on_while_nothing_more_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_makes_the_server_wait_is_removed_all_the_same() {
+    let wamp = Wamp::new().max_calls(1).topic("t", Open).procedure("forever", pending::<Result<u8, CallError>>);
+    let topic = wamp.topics().topic("t");
+    let server = build(wamp);
+    let mut client = open(&server).await;
+    client.say(r#"[5,"t"]"#).await;
+    client.say(r#"[2,"1","forever"]"#).await;
+    let mut of_client = None;
+    topic.for_each(|conn| of_client = Some(conn.clone()));
+    tokio::select! {
+        _ = client.session.deliver(r#"[2,"2","forever"]"#.into()) => panic!("one call too many"),
+        () = async {
+            sleep(Duration::from_millis(10)).await;
+            topic.remove(&of_client.unwrap());
+            sleep(Duration::from_millis(10)).await;
+            assert!(topic.is_empty());
+        } => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_are_answered_before_the_server_goes_and_not_for_others_ends() {
     let slow = async |Args((seconds,)): Args<(u64,)>| {
         sleep(Duration::from_secs(seconds)).await;

@@ -99,6 +99,7 @@ impl Router {
         // What is one too many goes on as well: it may hold something that others wait for. But nothing more is read
         // from this peer meanwhile.
         poll_fn(|cx| {
+            state.take_away(conn, cx);
             state.calls.go_on(cx);
             match state.calls.are_too_many(&self.bounds) {
                 true => Poll::Pending,
@@ -162,6 +163,17 @@ impl Router {
         };
         let (conn, topic) = (conn.clone(), self.registry.topic(topic));
         Some((route, TopicContext { conn, topic, params, states: self.states.clone() }))
+    }
+}
+
+impl RouterState {
+    /// Ends the subscriptions that the server takes.
+    fn take_away(&mut self, conn: &WampConnection, cx: &Context<'_>) {
+        for topic in conn.removals().take(cx) {
+            if let Some(subscription) = self.subscriptions.remove(&topic) {
+                self.calls.push(Box::pin(subscription.taken_away()), 0);
+            }
+        }
     }
 }
 
@@ -311,11 +323,7 @@ impl Handler<WampConnection> for Router {
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        for topic in conn.removals().take(cx) {
-            if let Some(subscription) = state.subscriptions.remove(&topic) {
-                state.calls.push(Box::pin(subscription.taken_away()), 0);
-            }
-        }
+        state.take_away(conn, cx);
         state.calls.go_on(cx);
         Poll::Pending
     }

@@ -273,8 +273,9 @@ impl Topic {
         self.group.contains(conn)
     }
 
-    /// Takes this connection's subscription from it, as if it had unsubscribed. It happens in the connection's own turn,
-    /// so what is published at the same time may still reach it. The protocol has no message that would tell the client,
+    /// Takes this connection's subscription from it, as if it had unsubscribed. It happens in the connection's own turn, so what
+    /// is published at the same time may still reach it, and what is published while a handler of topics makes this client
+    /// wait. The protocol has no message that would tell the client,
     /// and nothing keeps it from subscribing again but a [handler](TopicHandler::on_subscribe) that refuses.
     pub fn remove(&self, conn: &WampConnection) {
         conn.removals().push(self.group.name().clone());

@@ -304,7 +304,7 @@ impl Wamp {
         self
     }
 
-    /// Called with each connection that ends and for which [`on_open`](Self::on_open) did not fail, beside
+    /// Called with each connection that ends and for which [`on_open`](Self::on_open) was done, if there is one, beside
     /// [`on_unsubscribed`](TopicHandler::on_unsubscribed) for each of its topics and within the same
     /// [time](wsrv_core::Limits::on_close_timeout). It is a subscriber of nothing any more.
     pub fn on_close<F: Future<Output = ()> + Send + 'static>(
