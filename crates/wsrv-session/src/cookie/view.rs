@@ -26,7 +26,8 @@ pub struct CookieView<'h>(Vec<&'h [u8]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookieDialect {
-    /// PHP's `$_COOKIE`. It reads a `.` and a blank in a name as `_`.
+    /// PHP's `$_COOKIE`. It reads a `.` and a blank in a name as `_`, but makes no `__Host-` or `__Secure-` that way:
+    /// browsers vouch for cookies whose names begin so (PHP from 7.4.31, 8.0.24 and 8.1.11 on).
     Php,
     /// `cookie` of npm: express.
     Node,
@@ -82,6 +83,11 @@ impl CookieDialect {
             b'.' | b' ' if self == CookieDialect::Php => b'_',
             other => *other,
         };
+        // A browser lets only the site itself set a cookie with such a name, but anybody one that PHP turns into it.
+        let is_forged = |prefix: &&[u8]| wanted.starts_with(prefix) && !name.starts_with(prefix);
+        if [&b"__Host-"[..], b"__Secure-"].iter().any(is_forged) {
+            return None;
+        }
         name.iter().map(as_read).eq(wanted.iter().copied()).then_some(value)
     }
 
@@ -180,5 +186,19 @@ mod tests {
             assert_eq!(view.get("my.id", Php), None, "{header}");
         }
         assert_eq!(CookieView::new([&b"connect.sid=1"[..]]).get("connect.sid", Node).as_deref(), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn a_name_that_browsers_protect_is_not_made_of_another() {
+        for wanted in ["__Host-s_id", "__Secure-s_id"] {
+            for (from, to) in [("__", ".."), ("__", "_."), ("__", "._"), ("__", "_ ")] {
+                let forged = format!("{}=evil", wanted.replacen(from, to, 1));
+                assert_eq!(CookieView::new([forged.as_bytes()]).get(wanted, Php), None, "{forged}");
+                let both = format!("{forged}; {wanted}=good");
+                assert_eq!(CookieView::new([both.as_bytes()]).get(wanted, Php).as_deref(), Some(&b"good"[..]), "{both}");
+            }
+            let dot = format!("{}=1", wanted.replace("s_id", "s.id"));
+            assert_eq!(CookieView::new([dot.as_bytes()]).get(wanted, Php).as_deref(), Some(&b"1"[..]), "{dot}");
+        }
     }
 }
