@@ -40,7 +40,7 @@ pub(crate) fn cookie(vector: &Vector) -> Result<Cookie, SessionError> {
     Ok(match extractor.extract(&credentials, now(vector))? {
         Extracted::None => Cookie::None,
         Extracted::Id(id) => Cookie::Id(id.as_str().to_owned()),
-        Extracted::Inline(data) => Cookie::Inline(data),
+        Extracted::Inline { data, .. } => Cookie::Inline(data),
     })
 }
 

@@ -41,7 +41,7 @@ impl Front {
     pub(crate) async fn find(&self, credentials: &Credentials<'_>) -> Result<Session, StoreError> {
         match self.0.extractor.extract(credentials, SystemTime::now()) {
             Ok(Extracted::Id(id)) => self.load(id).await,
-            Ok(Extracted::Inline(bytes)) => self.read(None, bytes, None),
+            Ok(Extracted::Inline { data, expires }) => self.read(None, data, expires),
             Ok(Extracted::None) => Ok(Session::absent(self.clone(), None, State::NoCredentials)),
             Err(error) => Ok(Session::absent(self.clone(), None, State::Refused(error))),
         }

@@ -118,3 +118,32 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::{Credentials, Extracted, Extractor};
+    use crate::{Codec, Sessions};
+    use std::time::Duration;
+
+    /// A token with a session in it, which ends then.
+    struct Token(SystemTime);
+
+    impl Extractor for Token {
+        fn extract(&self, _: &Credentials<'_>, _: SystemTime) -> Result<Extracted, SessionError> {
+            Ok(Extracted::Inline { data: "{}".into(), expires: Some(self.0) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_inside_a_token_ends_with_it() {
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let find =
+            async |end| Sessions::in_cookie(Token(end), Codec::json()).find(&Credentials::default()).await.unwrap();
+        let session = find(now + hour).await;
+        assert_eq!(session.expires(), Some(now + hour));
+        assert_eq!(session.reload().await.unwrap().state(), State::Present);
+        // As if an hour had passed since it was found.
+        assert_eq!(find(now - hour).await.reload().await.unwrap().state(), State::Gone);
+    }
+}

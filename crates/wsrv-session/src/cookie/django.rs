@@ -1,7 +1,7 @@
 //! Django's signed values: the session in a cookie, and the records of its stores.
 
 use super::mac::{equal, hmac};
-use super::timed::Timed;
+use super::timed::{self, Timed};
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, unix_seconds, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
@@ -59,6 +59,16 @@ impl DjangoSigner {
     /// [`BadSignature`](SessionError::BadSignature). [`Expired`](SessionError::Expired): older than `max_age`.
     /// [`CorruptData`](SessionError::CorruptData): signed, but no such value. [`Limit`](SessionError::Limit).
     pub fn open(&self, value: &[u8], now: SystemTime, max_age: Option<Duration>) -> Result<Bytes, SessionError> {
+        self.open_signed(value, now, max_age).map(|(data, _)| data)
+    }
+
+    /// The data, and the second in which they were signed.
+    fn open_signed(
+        &self,
+        value: &[u8],
+        now: SystemTime,
+        max_age: Option<Duration>,
+    ) -> Result<(Bytes, u64), SessionError> {
         let value = Timed::split(within(&self.limits, value)?, b':')?;
         if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
             return Err(SessionError::BadSignature);
@@ -67,7 +77,7 @@ impl DjangoSigner {
         if max_age.is_some_and(|max_age| unix_seconds(now).saturating_sub(signed_at) > max_age.as_secs()) {
             return Err(SessionError::Expired);
         }
-        value.unpack(&self.limits).map(Bytes::from)
+        Ok((value.unpack(&self.limits)?.into(), signed_at))
     }
 
     fn signature(&self, secret: &Secret, signed: &[u8]) -> String {
@@ -122,10 +132,11 @@ impl DjangoCookie {
 
 impl Extractor for DjangoCookie {
     fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError> {
-        match credentials.cookies().get(&self.name, CookieDialect::Python) {
-            Some(value) => self.signer.open(&value, now, Some(self.max_age)).map(Extracted::Inline),
-            None => Ok(Extracted::None),
-        }
+        let Some(value) = credentials.cookies().get(&self.name, CookieDialect::Python) else {
+            return Ok(Extracted::None);
+        };
+        let (data, signed_at) = self.signer.open_signed(&value, now, Some(self.max_age))?;
+        Ok(Extracted::Inline { data, expires: timed::end(signed_at, self.max_age) })
     }
 }
 
@@ -184,7 +195,9 @@ mod tests {
         let cookie = DjangoCookie::new(DjangoSigner::cookies(secret("a django key of our own")));
         let value =
             "eyJ1c2VyIjoiem9cdTAwZWIiLCJuIjpbMSxudWxsLDIuNV19:1r31eq:4xsDxy9HEwQMjALThwp3T7JanxlDs63Jjw_IoSFktl4";
-        let expected = Ok(Extracted::Inline(r#"{"user":"zo\u00eb","n":[1,null,2.5]}"#.into()));
+        let data = r#"{"user":"zo\u00eb","n":[1,null,2.5]}"#.into();
+        let expires = Some(at(1_700_000_001) + 14 * DAY);
+        let expected = Ok(Extracted::Inline { data, expires });
         assert_eq!(extract(&cookie, value, at(1_700_000_000)), expected);
         assert_eq!(extract(&cookie, value, at(1_700_000_000) + 15 * DAY), Err(SessionError::Expired));
     }
@@ -225,8 +238,10 @@ mod tests {
         let cookie = DjangoCookie::new(DjangoSigner::cookies(secret("k"))).with_max_age(DAY);
         // "10" is 62.
         let value = signed(&cookie.signer, "e30", "10");
+        let expires = Some(at(62 + 86_401));
         for now in [0, 62, 62 + 86_400] {
-            assert_eq!(extract(&cookie, &value, at(now)), Ok(Extracted::Inline("{}".into())), "{now}");
+            let expected = Ok(Extracted::Inline { data: "{}".into(), expires });
+            assert_eq!(extract(&cookie, &value, at(now)), expected, "{now}");
         }
         assert_eq!(extract(&cookie, &value, at(62 + 86_401)), Err(SessionError::Expired));
     }

@@ -1,7 +1,7 @@
 //! The cookies of Flask and Starlette, which itsdangerous signs.
 
 use super::mac::{equal, hmac};
-use super::timed::Timed;
+use super::timed::{self, Timed};
 use super::{CookieDialect, Credentials, Extracted, Extractor, Secret, unix_seconds, within};
 use crate::{Limits, SessionError};
 use base64::Engine;
@@ -81,7 +81,7 @@ impl ItsdangerousCookie {
         self
     }
 
-    fn open(&self, value: &[u8], now: u64) -> Result<Vec<u8>, SessionError> {
+    fn open(&self, value: &[u8], now: u64) -> Result<Extracted, SessionError> {
         let value = Timed::split(within(&self.limits, value)?, b'.')?;
         if !self.secrets.iter().any(|secret| equal(self.signature(secret, value.signed), value.signature)) {
             return Err(SessionError::BadSignature);
@@ -91,10 +91,12 @@ impl ItsdangerousCookie {
         if too_old || signed_at.saturating_sub(now) > CLOCKS_DIFFER {
             return Err(SessionError::Expired);
         }
-        match self.front {
-            Front::Flask => value.unpack(&self.limits),
-            Front::Starlette => STANDARD.decode(value.payload).map_err(|_| SessionError::CorruptData),
-        }
+        let data = match self.front {
+            Front::Flask => value.unpack(&self.limits)?,
+            Front::Starlette => STANDARD.decode(value.payload).map_err(|_| SessionError::CorruptData)?,
+        };
+        let expires = self.max_age.and_then(|max_age| timed::end(signed_at, max_age));
+        Ok(Extracted::Inline { data: data.into(), expires })
     }
 
     fn signature(&self, secret: &Secret, signed: &[u8]) -> String {
@@ -123,7 +125,7 @@ impl Extractor for ItsdangerousCookie {
             Front::Starlette => CookieDialect::Python,
         };
         match credentials.cookies().get(&self.name, dialect) {
-            Some(value) => Ok(Extracted::Inline(self.open(&value, unix_seconds(now))?.into())),
+            Some(value) => self.open(&value, unix_seconds(now)),
             None => Ok(Extracted::None),
         }
     }
@@ -153,8 +155,9 @@ mod tests {
         cookie.extract(&Credentials::new([("cookie", format!("session={value}").as_bytes())]), now)
     }
 
-    fn data(text: &'static str) -> Result<Extracted, SessionError> {
-        Ok(Extracted::Inline(text.into()))
+    fn data(text: &'static str, end: impl Into<Option<u64>>) -> Result<Extracted, SessionError> {
+        let expires = end.into().map(|end| SystemTime::UNIX_EPOCH + Duration::from_secs(end));
+        Ok(Extracted::Inline { data: text.into(), expires })
     }
 
     #[test]
@@ -164,27 +167,34 @@ mod tests {
         for (value, data) in [
             (
                 "eyJ1c2VyIjoiem9cdTAwZWIiLCJ0Ijp7IiB0IjpbMSwyXX19.ZVPxAA.y5IYTe1v0cfgUYA--u_mxWeQYgo",
-                r#"{"user":"zo\u00eb","t":{" t":[1,2]}}"#.to_owned(),
+                r#"{"user":"zo\u00eb","t":{" t":[1,2]}}"#,
             ),
             (
                 ".eJyrVipJrShRslJKTE_MzFNIzEtRgLKozFeqBQDNuiTy.ZVPxAA.uMTvRv9U_dUbMknHml-vyHAUJaM",
-                format!(r#"{{"text":"{}"}}"#, "again and again ".repeat(6)),
+                concat!(
+                    r#"{"text":"again and again again and again again and again "#,
+                    r#"again and again again and again again and again "}"#
+                ),
             ),
         ] {
-            assert_eq!(extract(&flask, value, 1_700_000_000), Ok(Extracted::Inline(data.into())));
+            assert_eq!(extract(&flask, value, 1_700_000_000), self::data(data, 1_700_000_001 + 31 * DAY));
         }
         let starlette = ItsdangerousCookie::starlette(Secret::new("a starlette key of our own").unwrap());
         let value = "eyJ1c2VyIjogInpvXHUwMGViIiwgIm4iOiBbMSwgbnVsbCwgMi41XX0=.ZVPxAA.D0FkLmzjcy3htsCkwXN7Dq6sWCQ";
-        assert_eq!(extract(&starlette, value, 1_700_000_000), data(r#"{"user": "zo\u00eb", "n": [1, null, 2.5]}"#));
+        let expected = data(r#"{"user": "zo\u00eb", "n": [1, null, 2.5]}"#, 1_700_000_001 + 14 * DAY);
+        assert_eq!(extract(&starlette, value, 1_700_000_000), expected);
     }
 
     #[test]
     fn each_of_the_secrets_may_have_signed() {
-        for (old, new) in both("old").into_iter().zip(both("new")) {
+        for ((old, new), days) in both("old").into_iter().zip(both("new")).zip([31, 14]) {
             // Four characters are the same with and without padding.
             let value = signed(&old, "e30K", 1);
             assert_eq!(extract(&new, &value, 1), Err(SessionError::BadSignature));
-            assert_eq!(extract(&new.with_previous(Secret::new("old").unwrap()), &value, 1), data("{}\n"));
+            assert_eq!(
+                extract(&new.with_previous(Secret::new("old").unwrap()), &value, 1),
+                data("{}\n", 2 + days * DAY)
+            );
         }
     }
 
@@ -213,12 +223,12 @@ mod tests {
         for (cookie, days) in both("k").into_iter().zip([31, 14]) {
             let value = signed(&cookie, "e30K", 1000);
             for now in [1000, 940, 1000 + days * DAY] {
-                assert_eq!(extract(&cookie, &value, now), data("{}\n"), "{now}");
+                assert_eq!(extract(&cookie, &value, now), data("{}\n", 1001 + days * DAY), "{now}");
             }
             for now in [0, 939, 1001 + days * DAY] {
                 assert_eq!(extract(&cookie, &value, now), Err(SessionError::Expired), "{now}");
             }
-            assert_eq!(extract(&cookie.with_max_age(None), &value, 1 << 40), data("{}\n"));
+            assert_eq!(extract(&cookie.with_max_age(None), &value, 1 << 40), data("{}\n", None));
         }
     }
 

@@ -61,7 +61,7 @@ impl Extractor for KeygripCookie {
         if !self.keys.iter().any(fits) {
             return Err(SessionError::BadSignature);
         }
-        Ok(Extracted::Inline(Bytes::copy_from_slice(&value)))
+        Ok(Extracted::Inline { data: Bytes::copy_from_slice(&value), expires: None })
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn data(text: &'static str) -> Result<Extracted, SessionError> {
-        Ok(Extracted::Inline(text.into()))
+        Ok(Extracted::Inline { data: text.into(), expires: None })
     }
 
     #[test]

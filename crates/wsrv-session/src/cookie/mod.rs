@@ -124,7 +124,13 @@ pub enum Extracted {
     /// It is under this id in the front end's store.
     Id(SessionId),
     /// These are its data, in the format that the extractor's documentation names. The key has vouched for them.
-    Inline(Bytes),
+    Inline {
+        /// The session, to be read by a [`Codec`](crate::Codec).
+        data: Bytes,
+        /// From when on it must not be used, if the cookie or token itself tells. Data that tell it inside, as Laravel's
+        /// do, tell it when they are [read](crate::Record::expires_at).
+        expires: Option<SystemTime>,
+    },
 }
 
 impl fmt::Debug for Extracted {
@@ -132,7 +138,11 @@ impl fmt::Debug for Extracted {
         match self {
             Extracted::None => f.write_str("None"),
             Extracted::Id(id) => f.debug_tuple("Id").field(id).finish(),
-            Extracted::Inline(data) => write!(f, "Inline({} bytes)", data.len()),
+            Extracted::Inline { data, expires } => f
+                .debug_struct("Inline")
+                .field("data", &format_args!("{} bytes", data.len()))
+                .field("expires", expires)
+                .finish(),
         }
     }
 }

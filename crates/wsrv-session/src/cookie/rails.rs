@@ -6,7 +6,6 @@ use aes_gcm::aead::{AeadInPlace, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use pbkdf2::pbkdf2_hmac;
 use serde::Deserialize;
 use sha1::Sha1;
@@ -59,7 +58,7 @@ impl RailsCookie {
         self
     }
 
-    fn open(&self, value: &[u8], now: SystemTime) -> Result<Bytes, SessionError> {
+    fn open(&self, value: &[u8], now: SystemTime) -> Result<Extracted, SessionError> {
         let value = str::from_utf8(within(&self.limits, value)?).map_err(|_| SessionError::MalformedCookie)?;
         let parts: Vec<_> = value.splitn(4, "--").collect();
         let [text, iv, tag] = parts[..] else { return Err(SessionError::MalformedCookie) };
@@ -68,14 +67,13 @@ impl RailsCookie {
         if rails.pur.strip_prefix("cookie.") != Some(&self.name) {
             return Err(SessionError::BadSignature);
         }
-        if let Some(exp) = rails.exp {
-            let end = humantime::parse_rfc3339(&exp).map_err(|_| SessionError::CorruptData)?;
-            if end <= now {
-                return Err(SessionError::Expired);
-            }
+        let expires = rails.exp.map(|exp| humantime::parse_rfc3339(&exp)).transpose();
+        let expires = expires.map_err(|_| SessionError::CorruptData)?;
+        if expires.is_some_and(|end| end <= now) {
+            return Err(SessionError::Expired);
         }
-        let session = STANDARD.decode(rails.message).map_err(|_| SessionError::CorruptData)?;
-        Ok(session.into())
+        let data = STANDARD.decode(rails.message).map_err(|_| SessionError::CorruptData)?.into();
+        Ok(Extracted::Inline { data, expires })
     }
 }
 
@@ -91,7 +89,7 @@ fn decrypt(key: &Secret, text: &str, iv: &str, tag: &str) -> Option<Vec<u8>> {
 impl Extractor for RailsCookie {
     fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError> {
         match credentials.cookies().get(&self.name, CookieDialect::Rack) {
-            Some(value) => self.open(&value, now).map(Extracted::Inline),
+            Some(value) => self.open(&value, now),
             None => Ok(Extracted::None),
         }
     }
@@ -133,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_cookie_holds_the_session() {
-        let expected = Ok(Extracted::Inline(JSON.into()));
+        let expected = Ok(Extracted::Inline { data: JSON.into(), expires: None });
         assert_eq!(extract(&cookie(BASE), &good()), expected);
         assert_eq!(
             extract(&cookie(BASE), &good().replace('=', "%3D").replace('+', "%2B").replace('/', "%2F")),
@@ -175,7 +173,8 @@ mod tests {
     #[test]
     fn a_cookie_ends_when_it_says_so() {
         let at = |exp: &str| extract(&cookie(BASE), &sealed(BASE, &envelope(JSON, exp, "cookie._app_session")));
-        assert_eq!(at(r#""2023-11-14T22:13:20.001Z""#), Ok(Extracted::Inline(JSON.into())));
+        let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_001));
+        assert_eq!(at(r#""2023-11-14T22:13:20.001Z""#), Ok(Extracted::Inline { data: JSON.into(), expires }));
         assert_eq!(at(r#""2023-11-14T22:13:20.000Z""#), Err(SessionError::Expired));
         assert_eq!(at(r#""tomorrow""#), Err(SessionError::CorruptData));
     }

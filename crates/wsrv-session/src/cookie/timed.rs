@@ -4,6 +4,7 @@ use super::inflate::inflate;
 use crate::{Limits, SessionError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::time::{Duration, SystemTime};
 
 /// The parts of such a value. The payload may have separators in it.
 pub(super) struct Timed<'v> {
@@ -40,9 +41,24 @@ impl<'v> Timed<'v> {
     }
 }
 
+/// When a value that was signed in this second is too old. It is good throughout the last second of its age. `None`:
+/// never, as far as a clock can tell.
+pub(super) fn end(signed_at: u64, max_age: Duration) -> Option<SystemTime> {
+    let seconds = signed_at.checked_add(max_age.as_secs())?.checked_add(1)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_that_no_clock_reaches_never_ends() {
+        assert_eq!(end(5, Duration::from_millis(2900)), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(8)));
+        for (signed_at, max_age) in [(u64::MAX, 1), (1, u64::MAX), (u64::MAX - 1, 1), (u64::MAX - 2, 1)] {
+            assert_eq!(end(signed_at, Duration::from_secs(max_age)), None, "{signed_at}");
+        }
+    }
 
     #[test]
     fn the_last_two_separators_divide() {

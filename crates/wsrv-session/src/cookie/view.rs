@@ -195,7 +195,11 @@ mod tests {
                 let forged = format!("{}=evil", wanted.replacen(from, to, 1));
                 assert_eq!(CookieView::new([forged.as_bytes()]).get(wanted, Php), None, "{forged}");
                 let both = format!("{forged}; {wanted}=good");
-                assert_eq!(CookieView::new([both.as_bytes()]).get(wanted, Php).as_deref(), Some(&b"good"[..]), "{both}");
+                assert_eq!(
+                    CookieView::new([both.as_bytes()]).get(wanted, Php).as_deref(),
+                    Some(&b"good"[..]),
+                    "{both}"
+                );
             }
             let dot = format!("{}=1", wanted.replace("s_id", "s.id"));
             assert_eq!(CookieView::new([dot.as_bytes()]).get(wanted, Php).as_deref(), Some(&b"1"[..]), "{dot}");

@@ -2,6 +2,7 @@
 
 use crate::SessionError;
 use serde::Deserialize;
+use std::time::{Duration, SystemTime};
 
 /// The claims that are looked at here (RFC 7519 §4.1). The others are the application's.
 #[derive(Deserialize)]
@@ -33,6 +34,12 @@ impl Claims {
     pub(super) fn check_time(&self, now: f64, leeway: f64) -> Result<(), SessionError> {
         let is_current = now - leeway < self.exp && self.nbf.is_none_or(|nbf| nbf <= now + leeway);
         if is_current { Ok(()) } else { Err(SessionError::Expired) }
+    }
+
+    /// When it is over, with the leeway. `None`: never, as far as a clock can tell.
+    pub(super) fn end(&self, leeway: Duration) -> Option<SystemTime> {
+        let lifetime = Duration::try_from_secs_f64(self.exp).ok()?.checked_add(leeway)?;
+        SystemTime::UNIX_EPOCH.checked_add(lifetime)
     }
 
     /// Whether it is from this issuer and for this audience. A token for somebody is not for a reader that says nothing

@@ -113,7 +113,7 @@ impl Jwt {
         self
     }
 
-    fn open(&self, token: &[u8], now: SystemTime) -> Result<Vec<u8>, SessionError> {
+    fn open(&self, token: &[u8], now: SystemTime) -> Result<Extracted, SessionError> {
         let token = within(&self.limits, token)?;
         let mut parts = token.splitn(4, |&byte| byte == b'.');
         let (Some(header), Some(payload), Some(signature), None) =
@@ -130,7 +130,7 @@ impl Jwt {
         claims.check_parties(self.issuer.as_deref(), self.audience.as_deref())?;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         claims.check_time(since.as_secs_f64(), self.leeway.as_secs_f64())?;
-        Ok(json)
+        Ok(Extracted::Inline { data: json.into(), expires: claims.end(self.leeway) })
     }
 }
 
@@ -163,7 +163,7 @@ impl Place {
 impl Extractor for Jwt {
     fn extract(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Extracted, SessionError> {
         match self.places.iter().find_map(|place| place.token(credentials)) {
-            Some(token) => Ok(Extracted::Inline(self.open(&token, now)?.into())),
+            Some(token) => self.open(&token, now),
             None => Ok(Extracted::None),
         }
     }

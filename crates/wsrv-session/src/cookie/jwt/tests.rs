@@ -83,7 +83,13 @@ fn extract(jwt: &Jwt, token: &str, now: u64) -> Result<Extracted, SessionError> 
 }
 
 fn claims() -> Result<Extracted, SessionError> {
-    Ok(Extracted::Inline(CLAIMS.into()))
+    claims_until(3600)
+}
+
+/// [`CLAIMS`], which are good for so many seconds.
+fn claims_until(seconds: u64) -> Result<Extracted, SessionError> {
+    let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + seconds));
+    Ok(Extracted::Inline { data: CLAIMS.into(), expires })
 }
 
 #[test]
@@ -217,9 +223,18 @@ fn a_token_lives_from_nbf_to_exp() {
         (NOW + 3609, false, true),
         (NOW + 3610, false, false),
     ] {
-        let expected = |is_alive| if is_alive { claims() } else { Err(SessionError::Expired) };
-        assert_eq!(extract(&hs256(), &token, now), expected(strictly), "{now}");
-        assert_eq!(extract(&lax, &token, now), expected(laxly), "{now}");
+        let expected = |is_alive, end| if is_alive { claims_until(end) } else { Err(SessionError::Expired) };
+        assert_eq!(extract(&hs256(), &token, now), expected(strictly, 3600), "{now}");
+        assert_eq!(extract(&lax, &token, now), expected(laxly, 3610), "{now}");
+    }
+}
+
+#[test]
+fn a_token_whose_end_no_clock_reaches_has_none() {
+    for claims in [r#"{"exp":1e300}"#, r#"{"exp":9223372036854775807}"#, r#"{"exp":18446744073709551615}"#] {
+        let jwt = Jwt::new(JwtKey::hs256(secret())).cookie("token").with_leeway(Duration::from_secs(60));
+        let found = extract(&jwt, &signed(r#"{"alg":"HS256"}"#, claims), NOW);
+        assert_eq!(found, Ok(Extracted::Inline { data: claims.into(), expires: None }), "{claims}");
     }
 }
 

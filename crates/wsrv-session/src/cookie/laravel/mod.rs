@@ -60,7 +60,9 @@ impl Extractor for LaravelCookie {
         if !self.in_cookie {
             return Ok(Extracted::Id(id));
         }
-        Ok(self.cookie(credentials, id.as_str())?.map_or(Extracted::None, Extracted::Inline))
+        let data = self.cookie(credentials, id.as_str())?;
+        // Its end is inside, where the codec finds it.
+        Ok(data.map_or(Extracted::None, |data| Extracted::Inline { data, expires: None }))
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
         let record = r#"{"data":"a:0:{}","expires":1000}"#;
         let second = |name: &str, number| format!("{ID}={}", seal_cookie(cipher, number, name, record.as_bytes()));
         let both = format!("{}; {first}", second(ID, 1));
-        assert_eq!(extract(&cookie, &both), Ok(Extracted::Inline(record.into())));
+        assert_eq!(extract(&cookie, &both), Ok(Extracted::Inline { data: record.into(), expires: None }));
         assert_eq!(extract(&cookie, &first), Ok(Extracted::None));
         assert_eq!(extract(&cookie, &second(ID, 1)), Ok(Extracted::None));
         // The session of another id under this one, and one of another application.
