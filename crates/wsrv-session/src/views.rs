@@ -60,6 +60,9 @@ impl<'a> Symfony<'a> {
     }
 }
 
+/// Levels of a token that are looked at. Symfony's have two or three; one that contains itself has no end of them.
+const MAX_LEVELS: usize = 8;
+
 /// A security token of Symfony.
 #[derive(Clone, Debug)]
 pub struct SymfonyToken(SessionData);
@@ -72,14 +75,16 @@ impl SymfonyToken {
 
     /// The user's object, as the application has defined it.
     pub fn user(&self) -> Option<Value<'_>> {
-        // Each class of tokens puts something before what the one it extends has, which is the last of its list.
-        let mut state = self.0.root();
-        loop {
-            match state.get("0") {
-                Some(user) if user.class().is_some() => return Some(user),
-                _ => state = state.entries().map(|(_, value)| value).filter(|value| value.is_list()).last()?,
-            }
+        self.states().find_map(|state| state.get("0").filter(|user| user.class().is_some()))
+    }
+
+    /// The token, and what the classes that it extends have written. Each puts something before what the one above it
+    /// has, which is the last of its lists; the uppermost has the roles there.
+    fn states(&self) -> impl Iterator<Item = Value<'_>> {
+        fn above<'a>(state: &Value<'a>) -> Option<Value<'a>> {
+            state.entries().map(|(_, value)| value).filter(|value| value.is_list()).last()
         }
+        std::iter::successors(Some(self.0.root()), above).take(MAX_LEVELS)
     }
 
     /// What the user's object has under this name, whoever may see it there: `username` of Symfony's own, `email` or
@@ -98,14 +103,8 @@ impl SymfonyToken {
     ///
     /// The token's layout is another one.
     pub fn roles(&self) -> Result<Vec<String>, ValueError> {
-        let mut state = self.0.root();
-        while let Some(inner) = state.entries().map(|(_, value)| value).filter(|value| value.is_list()).last() {
-            if let Ok(roles) = inner.to::<Vec<String>>() {
-                return Ok(roles);
-            }
-            state = inner;
-        }
-        Ok(Vec::new())
+        let mut lists = self.states().skip(1).map(Value::to);
+        lists.find(Result::is_ok).unwrap_or_else(|| Err(ValueError::Mismatch("no roles".into())))
     }
 }
 
@@ -190,6 +189,17 @@ mod tests {
             decode(&Codec::php(), format!("_sf2_attributes|a:1:{{{}{}}}", s("_security_main"), s("O:")).as_bytes());
         assert_eq!(Symfony(&broken).token("main").unwrap_err(), SessionError::CorruptData);
         assert!(Symfony(&SessionData::default()).attributes().is_none());
+    }
+
+    #[test]
+    fn a_token_that_contains_itself_has_no_user_and_no_roles() {
+        for text in ["O:5:\"Token\":1:{i:0;a:1:{i:0;R:2;}}", "O:5:\"Token\":1:{i:0;a:1:{i:0;a:1:{i:1;R:2;}}}"] {
+            let token = SymfonyToken(decode(&Codec::php_value(), text.as_bytes()));
+            assert!(token.user().is_none());
+            assert!(token.user_property::<u32>("id").unwrap().is_none());
+            assert!(token.roles().is_err());
+        }
+        assert!(SymfonyToken(decode(&Codec::php_value(), b"O:5:\"Token\":0:{}")).roles().is_err(), "none in it");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wsrv_session::{Codec, Key, Kind, Limits, Property, Value, Visibility};
+use std::time::SystemTime;
+use wsrv_session::cookie::{Credentials, Extracted, Extractor};
+use wsrv_session::{Codec, Key, Kind, Limits, Property, SessionError, Sessions, Value, Visibility};
 
 /// A value as a test has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,6 +193,31 @@ fn play(input: &[u8]) {
         }
         root.properties().for_each(drop);
     }
+    play_token(input);
+}
+
+/// A cookie with this session in it.
+struct Holding(Vec<u8>);
+
+impl Extractor for Holding {
+    fn extract(&self, _: &Credentials<'_>, _: SystemTime) -> Result<Extracted, SessionError> {
+        Ok(Extracted::Inline { data: self.0.clone().into(), expires: None })
+    }
+}
+
+/// Reads the bytes as a security token of Symfony, and looks for all that may be in one. Returns whether it is one.
+fn play_token(token: &[u8]) -> bool {
+    let mut session = b"_sf2_attributes|a:1:{".to_vec();
+    string(b"_security_main", &mut session);
+    string(token, &mut session);
+    session.push(b'}');
+    let sessions = Sessions::in_cookie(Holding(session), Codec::php());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let session = runtime.block_on(sessions.find(&Credentials::default())).unwrap();
+    let Ok(token) = session.symfony().token("main") else { return false };
+    let token = token.expect("the session has a token");
+    drop((token.roles(), token.user_property::<String>("0")));
+    token.user().is_none_or(|user| user.class().is_some())
 }
 
 /// Pieces of the formats, so that chance makes something of them that is nearly right.
@@ -311,6 +338,20 @@ proptest! {
     #[test]
     fn no_row_of_pieces_makes_it_panic(pieces in vec(prop::sample::select(PIECES), 0..30)) {
         play(&pieces.concat());
+    }
+
+    #[test]
+    fn no_token_of_lists_within_lists_is_walked_for_ever(
+        levels in vec("i:[01];(N;i:2;)?", 1..12),
+        back in any::<prop::sample::Index>(),
+    ) {
+        let mut token = b"O:1:\"A\":1:{i:0;".to_vec();
+        levels.iter().for_each(|level| token.extend(format!("a:{}:{{{level}", level.matches("i:").count()).bytes()));
+        // Any of the levels, or the token itself. What is before a level is an item too.
+        let slots = 1 + levels.iter().map(|level| level.matches("i:").count()).sum::<usize>();
+        token.extend(format!("R:{};", 1 + back.index(slots)).bytes());
+        token.extend(vec![b'}'; levels.len() + 1]);
+        prop_assert!(play_token(&token), "{}", token.escape_ascii());
     }
 
     #[test]
