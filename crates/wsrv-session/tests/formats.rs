@@ -269,7 +269,7 @@ mod tower {
             let nested = |levels: usize| record(&[b"\x81\xa1a", &vec![0x91; levels][..], b"\xc0"].concat(), EXPIRY);
             assert!(decode(Codec::tower(), nested(511)).is_ok());
             assert_eq!(decode(Codec::tower(), nested(512)).err(), Some(SessionError::Limit));
-            assert_eq!(decode(Codec::tower(), nested(500_000)).err(), Some(SessionError::Limit));
+            assert_eq!(decode(Codec::tower(), nested(200_000)).err(), Some(SessionError::Limit));
         };
         std::thread::Builder::new().stack_size(128 << 10).spawn(run).unwrap().join().unwrap();
     }

