@@ -130,7 +130,6 @@ struct Entry {
     is_shadowed: bool,
 }
 
-#[derive(Debug)]
 struct Arena {
     source: Bytes,
     /// Text that is not in the source as it is. Spans count it as if it followed the source.

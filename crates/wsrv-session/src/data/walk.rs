@@ -1,27 +1,9 @@
-//! Values written out, as JSON or to look at. Nothing recurses, and what is shared counts each time.
+//! Values written out as JSON. Nothing recurses, and what is shared counts each time.
 
 use std::collections::HashSet;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
-use super::{Entries, Key, Node, NodeId, Text, Value, ValueError};
-
-/// Values shown of one that is printed, and bytes of a string.
-const SHOWN_VALUES: usize = 100;
-const SHOWN_BYTES: usize = 200;
-
-pub(super) fn json(value: Value<'_>) -> Result<String, ValueError> {
-    let mut json = Json(String::new());
-    let budget = Budget::of(value);
-    walk(value, budget, &mut json).map(|()| json.0)
-}
-
-pub(super) fn debug(value: Value<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let budget = Budget { values: SHOWN_VALUES, bytes: usize::MAX };
-    match walk(value, budget, &mut Debug(f)) {
-        Err(ValueError::Limit) => f.write_str(" …"),
-        outcome => outcome.map_err(|_| fmt::Error),
-    }
-}
+use super::{Entries, Key, Node, NodeId, Value, ValueError};
 
 /// How much may still be made of a value.
 pub(super) struct Budget {
@@ -53,18 +35,8 @@ impl Budget {
     }
 }
 
-/// What is written for a value.
-trait Style {
-    fn scalar(&mut self, value: Value<'_>) -> fmt::Result;
-    fn open(&mut self, container: Value<'_>) -> fmt::Result;
-    fn key(&mut self, key: Key<'_>) -> fmt::Result;
-    fn comma(&mut self) -> fmt::Result;
-    fn close(&mut self, container: Value<'_>) -> fmt::Result;
-    /// For a container that encloses the place it is in.
-    fn recursion(&mut self) -> Result<(), ValueError>;
-}
-
-fn walk(value: Value<'_>, mut budget: Budget, style: &mut impl Style) -> Result<(), ValueError> {
+/// The value as JSON.
+pub(super) fn json(value: Value<'_>) -> Result<String, ValueError> {
     struct Level<'a> {
         container: Value<'a>,
         entries: Entries<'a>,
@@ -73,40 +45,36 @@ fn walk(value: Value<'_>, mut budget: Budget, style: &mut impl Style) -> Result<
     let mut levels: Vec<Level<'_>> = Vec::new();
     let mut path: HashSet<NodeId> = HashSet::new();
     let mut next = Some(value);
+    let mut budget = Budget::of(value);
+    let mut json = Json(String::new());
     loop {
         if let Some(value) = next.take() {
             budget.take_value(value)?;
             if value.span().is_none() {
-                style.scalar(value)?;
+                json.scalar(value);
             } else if path.insert(value.node) {
-                style.open(value)?;
+                json.0.push(if value.is_list() { '[' } else { '{' });
                 levels.push(Level { container: value, entries: value.entries(), is_first: true });
             } else {
-                style.recursion()?;
+                return Err(ValueError::Recursion);
             }
         }
-        let Some(level) = levels.last_mut() else { return Ok(()) };
+        let Some(level) = levels.last_mut() else { return Ok(json.0) };
         let Some((key, value)) = level.entries.next() else {
-            style.close(level.container)?;
+            json.0.push(if level.container.is_list() { ']' } else { '}' });
             path.remove(&level.container.node);
             levels.pop();
             continue;
         };
         if !std::mem::take(&mut level.is_first) {
-            style.comma()?;
+            json.0.push(',');
         }
         if !level.container.is_list() {
             budget.take_key(key)?;
-            style.key(key)?;
+            key.with_bytes(|text| json.string(text));
+            json.0.push(':');
         }
         next = Some(value);
-    }
-}
-
-/// A `String` takes all that is written to it, and a formatter that fails has its own way to tell.
-impl From<fmt::Error> for ValueError {
-    fn from(_: fmt::Error) -> Self {
-        ValueError::Mismatch("cannot be written".into())
     }
 }
 
@@ -127,107 +95,20 @@ impl Json {
         }
         self.0.push('"');
     }
-}
 
-impl Style for Json {
-    fn scalar(&mut self, value: Value<'_>) -> fmt::Result {
-        match value.node() {
-            Node::Bool(value) => write!(self.0, "{value}")?,
-            Node::Int(value) => write!(self.0, "{value}")?,
-            Node::Unsigned(value) => write!(self.0, "{value}")?,
-            // So that it stays a number with a fraction.
-            Node::Float(value) if value.is_finite() => write!(self.0, "{value:?}")?,
-            Node::String(text) | Node::Enum { case: text, .. } | Node::Custom { payload: text, .. } => {
-                self.string(value.arena.text(text));
-            }
-            _ => self.0.push_str("null"),
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, container: Value<'_>) -> fmt::Result {
-        self.0.write_char(if container.is_list() { '[' } else { '{' })
-    }
-
-    fn key(&mut self, key: Key<'_>) -> fmt::Result {
-        key.with_bytes(|text| self.string(text));
-        self.0.write_char(':')
-    }
-
-    fn comma(&mut self) -> fmt::Result {
-        self.0.write_char(',')
-    }
-
-    fn close(&mut self, container: Value<'_>) -> fmt::Result {
-        self.0.write_char(if container.is_list() { ']' } else { '}' })
-    }
-
-    fn recursion(&mut self) -> Result<(), ValueError> {
-        Err(ValueError::Recursion)
-    }
-}
-
-struct Debug<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl Debug<'_, '_> {
-    fn name(&mut self, name: Text<'_>) -> fmt::Result {
-        let name = name.as_bytes();
-        write!(self.0, "{}", Text::new(&name[..name.len().min(SHOWN_BYTES)]))
-    }
-
-    fn text(&mut self, text: &[u8]) -> fmt::Result {
-        write!(self.0, "{:?}", Text::new(&text[..text.len().min(SHOWN_BYTES)]))?;
-        self.0.write_str(if text.len() > SHOWN_BYTES { "…" } else { "" })
-    }
-}
-
-impl Style for Debug<'_, '_> {
-    fn scalar(&mut self, value: Value<'_>) -> fmt::Result {
-        match value.node() {
+    fn scalar(&mut self, value: Value<'_>) {
+        // Writing to a `String` does not fail.
+        let _ = match value.node() {
             Node::Bool(value) => write!(self.0, "{value}"),
             Node::Int(value) => write!(self.0, "{value}"),
             Node::Unsigned(value) => write!(self.0, "{value}"),
-            Node::Float(value) => write!(self.0, "{value:?}"),
-            Node::String(text) => self.text(value.arena.text(text)),
-            Node::Enum { class, case } => {
-                self.name(value.text(class))?;
-                self.0.write_str("::")?;
-                self.name(value.text(case))
-            }
-            Node::Custom { class, payload } => {
-                self.name(value.text(class))?;
-                self.0.write_str(" ")?;
-                self.text(value.arena.text(payload))
+            // So that it stays a number with a fraction.
+            Node::Float(value) if value.is_finite() => write!(self.0, "{value:?}"),
+            Node::String(text) | Node::Enum { case: text, .. } | Node::Custom { payload: text, .. } => {
+                self.string(value.arena.text(text));
+                Ok(())
             }
             _ => self.0.write_str("null"),
-        }
-    }
-
-    fn open(&mut self, container: Value<'_>) -> fmt::Result {
-        if let Some(class) = container.class() {
-            self.name(class)?;
-            self.0.write_str(" ")?;
-        }
-        self.0.write_str(if container.is_list() { "[" } else { "{" })
-    }
-
-    fn key(&mut self, key: Key<'_>) -> fmt::Result {
-        match key {
-            Key::Int(key) => write!(self.0, "{key}")?,
-            Key::Text(key) => self.text(key.as_bytes())?,
-        }
-        self.0.write_str(": ")
-    }
-
-    fn comma(&mut self) -> fmt::Result {
-        self.0.write_str(", ")
-    }
-
-    fn close(&mut self, container: Value<'_>) -> fmt::Result {
-        self.0.write_str(if container.is_list() { "]" } else { "}" })
-    }
-
-    fn recursion(&mut self) -> Result<(), ValueError> {
-        Ok(self.0.write_str("(contains itself)")?)
+        };
     }
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 /// have an `exp` that is not over and, if it has one, an `nbf` that is. Extensions that it declares critical (`crit`)
 /// are not known here, so it is refused then (RFC 7515 §4.1.11). Encrypted tokens are not read.
 ///
-/// Where to look for the token is to be said; the first place where there is one counts.
+/// Where to look for the token is to be said, or nobody is found; the first place where there is one counts.
 ///
 /// ```
 /// # use wsrv_session::cookie::{Jwt, JwtKey, Secret};
@@ -50,7 +50,8 @@ enum Place {
 }
 
 impl Jwt {
-    /// Tokens that are signed with this key.
+    /// Tokens that are signed with this key. They are looked for nowhere yet: add at least one of
+    /// [`bearer`](Jwt::bearer), [`cookie`](Jwt::cookie) and [`subprotocol`](Jwt::subprotocol).
     pub fn new(key: JwtKey) -> Self {
         Jwt {
             keys: vec![key],

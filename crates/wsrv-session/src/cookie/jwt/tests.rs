@@ -148,6 +148,8 @@ fn a_token_is_looked_for_where_it_may_be() {
             assert_eq!(jwt.extract(&Credentials::new([*header]), now), expected, "{at} {with}");
         }
     }
+    let all = Credentials::new(places.iter().map(|(_, header)| *header));
+    assert_eq!(jwt.extract(&all, now), Ok(Extracted::None), "no place was named");
     // A bad token in the first place is not mended by a good one in the second.
     let credentials = Credentials::new([("authorization", &b"Bearer x"[..]), ("cookie", cookie.as_bytes())]);
     assert_eq!(jwt.bearer().cookie("token").extract(&credentials, now), Err(SessionError::MalformedCookie));
