@@ -3,8 +3,10 @@
 mod common;
 
 use common::{Peer, Running, serve, soon, upgrade};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +33,8 @@ impl Front {
             .env("SESSION_DIR", &dir)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::null())
+            // With its workers, to be ended together.
+            .process_group(0)
             .spawn()
             .expect("php is installed");
         let began = Instant::now();
@@ -60,9 +64,7 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        // Its workers are its children, and end with it.
-        let _ = Command::new("pkill").args(["-P", &self.php.id().to_string()]).status();
-        let _ = self.php.kill();
+        let _ = kill_process_group(Pid::from_child(&self.php), Signal::KILL);
         let _ = self.php.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }

@@ -143,7 +143,9 @@ mod tests {
         let session = find(now + hour).await;
         assert_eq!(session.expires(), Some(now + hour));
         assert_eq!(session.reload().await.unwrap().state(), State::Present);
+        assert_eq!(find(now).await.state(), State::Gone);
         // As if an hour had passed since it was found.
-        assert_eq!(find(now - hour).await.reload().await.unwrap().state(), State::Gone);
+        let old = Session::present(session.0.front.clone(), None, session.data().clone(), Some(now));
+        assert_eq!(old.reload().await.unwrap().state(), State::Gone);
     }
 }
