@@ -625,6 +625,9 @@ fn session_vectors_tells_what_differs() {
     optional["optional"] = true.into();
     let mut cookie = vector("cookie", "", json!({ "outcome": "ok", "sid": "x" }));
     cookie["kind"] = "cookie".into();
+    cookie["cookie"] = json!({ "scheme": "of another world", "name": "S", "header": "S=x" });
+    let mut known = cookie.clone();
+    known["cookie"]["scheme"] = "plain".into();
     let others = [
         vector("value", "php", tree("2")),
         vector("error", "php_value", json!({ "outcome": "error", "error": "limit" })),
@@ -641,8 +644,8 @@ fn session_vectors_tells_what_differs() {
         let output = Command::new(Running::program("session_vectors")).arg(&folder).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    let mut vectors = vec![good, refused, optional, cookie];
-    assert_eq!(run(&vectors), (Some(0), "2 passed, 0 failed, 1 skipped (optional), 1 not run\n".into()));
+    let mut vectors = vec![good, refused, optional, cookie, known];
+    assert_eq!(run(&vectors), (Some(0), "3 passed, 0 failed, 1 skipped (optional), 1 not run\n".into()));
     vectors.extend(others);
     let (status, printed) = run(&vectors);
     let lines: Vec<&str> = printed.lines().collect();
@@ -650,6 +653,6 @@ fn session_vectors_tells_what_differs() {
     for (line, id) in lines.iter().zip(["value: ", "error: ", "taken: ", "unknown: ", "nothing: "]) {
         assert!(line.starts_with(id), "{line}");
     }
-    assert_eq!(lines[5], "2 passed, 5 failed, 1 skipped (optional), 1 not run");
+    assert_eq!(lines[5], "3 passed, 5 failed, 1 skipped (optional), 1 not run");
     std::fs::remove_dir_all(&folder).unwrap();
 }
