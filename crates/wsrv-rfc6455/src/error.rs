@@ -9,7 +9,8 @@ use crate::CloseCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set and no extension gave it a meaning (RFC 6455 §5.2).
+    /// A reserved bit is set and no extension gave it a meaning (RFC 6455 §5.2). With compression, the first one has a
+    /// meaning on the first frame of a message, and on no other (RFC 7692 §6).
     #[error("a reserved bit is set")]
     ReservedBits,
     /// An opcode without a meaning: 3 to 7 or 11 to 15 (RFC 6455 §5.2).
@@ -60,12 +61,20 @@ pub enum ProtocolError {
     /// A close reason that is not UTF-8 (RFC 6455 §5.5.1).
     #[error("a close reason is not UTF-8")]
     InvalidCloseReason,
+    /// A compressed message that cannot be inflated: it is corrupt, or its end is missing (RFC 7692 §7.2.2).
+    #[cfg(feature = "deflate")]
+    #[error("a compressed message is corrupt")]
+    InvalidCompressedData,
+    /// A message that inflates to more times its size than [`Deflate::max_ratio`](crate::deflate::Deflate::max_ratio).
+    #[cfg(feature = "deflate")]
+    #[error("a compressed message inflates to more than the limit")]
+    CompressionRatio,
 }
 
 impl ProtocolError {
     /// The code that tells the peer what it did wrong.
     ///
-    /// 1007 for text that is none, 1009 for what is too big, 1008 for too many fragments, which are many rather than
+    /// 1007 for text that is none and compressed data that is none, 1009 for what is too big, 1008 for too many fragments, which are many rather than
     /// big, and 1002 for everything else.
     ///
     /// # Source
@@ -76,6 +85,10 @@ impl ProtocolError {
             Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooLong | Self::MessageTooLong => CloseCode::TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY,
+            #[cfg(feature = "deflate")]
+            Self::InvalidCompressedData => CloseCode::INVALID_PAYLOAD,
+            #[cfg(feature = "deflate")]
+            Self::CompressionRatio => CloseCode::TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }

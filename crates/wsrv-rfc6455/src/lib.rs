@@ -8,6 +8,8 @@
 mod close;
 #[cfg(feature = "connection")]
 pub mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod error;
 pub mod frame;
 #[cfg(feature = "handshake")]

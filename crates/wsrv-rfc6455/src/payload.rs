@@ -10,6 +10,8 @@ pub(crate) struct Payload {
     /// Whether the frame ends its message.
     pub(crate) fin: bool,
     pub(crate) text: bool,
+    /// Compressed, so what it says is not known before it is whole.
+    pub(crate) compressed: bool,
     /// Bytes before the payload in the buffer.
     pub(crate) offset: usize,
     pub(crate) len: usize,
@@ -23,6 +25,8 @@ pub(crate) struct Payload {
 #[derive(Default)]
 pub(crate) struct Fragments {
     pub(crate) text: bool,
+    /// What has arrived is compressed.
+    pub(crate) compressed: bool,
     pub(crate) count: u32,
     pub(crate) checked: usize,
     pub(crate) payload: Vec<u8>,
@@ -40,12 +44,13 @@ impl Payload {
             mask::apply(new, self.key, self.done);
             self.done = end;
         }
-        if self.text {
+        let text = self.text && !self.compressed;
+        if text {
             self.checked = utf8::check(arrived, self.checked).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if end < self.len {
             Ok(Some(self.offset.saturating_add(self.len)))
-        } else if self.text && self.checked < self.len {
+        } else if text && self.checked < self.len {
             Err(ProtocolError::InvalidUtf8)
         } else {
             Ok(None)
@@ -79,7 +84,7 @@ impl Fragments {
             self.payload.reserve_exact(capacity - self.payload.len());
         }
         self.payload.extend_from_slice(arrived);
-        if self.text {
+        if self.text && !self.compressed {
             self.checked = utf8::check(&self.payload, self.checked).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         Ok(())

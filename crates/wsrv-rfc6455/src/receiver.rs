@@ -6,6 +6,10 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, Receiving};
+#[cfg(feature = "deflate")]
+use crate::frame::Header;
 use crate::frame::{self, FIN, MASK, OpCode, RSV};
 use crate::payload::{Fragments, Payload};
 use crate::received::{ControlPayload, Found, Received};
@@ -55,6 +59,8 @@ pub struct Receiver {
     ready: usize,
     /// What its payload is still masked with: it is unmasked while it is copied.
     key: [u8; 4],
+    #[cfg(feature = "deflate")]
+    deflate: Option<Box<Receiving>>,
 }
 
 impl Receiver {
@@ -69,7 +75,27 @@ impl Receiver {
     }
 
     const fn new(limits: Limits, mask_bit: u8) -> Self {
-        Self { limits, mask_bit, state: State::Header, fragments: None, ready: 0, key: mask::NONE }
+        Self {
+            limits,
+            mask_bit,
+            state: State::Header,
+            fragments: None,
+            ready: 0,
+            key: mask::NONE,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+
+    /// Inflates messages that are compressed as was agreed on.
+    ///
+    /// Such a message is held as it arrives and inflated when it is whole, so that what is held grows with what has
+    /// arrived, and not with what that might become. [`Limits`] hold for what has arrived (with 1/16 and 64 bytes more, since
+    /// some data only gets longer) and for what it inflates to.
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, agreement: &Agreement) -> Self {
+        self.deflate = Some(Box::new(Receiving::new(agreement)));
+        self
     }
 
     /// What the peer may send from now on. A frame whose header was looked at is not looked at again.
@@ -140,7 +166,7 @@ impl Receiver {
     }
 
     /// How many bytes of memory the receiver holds for a message that comes in fragments; never more than
-    /// [`Limits::max_message`].
+    /// [`Limits::max_message`], or as much compressed.
     pub fn held(&self) -> usize {
         let message = if let State::Assembled(message) = &self.state { Some(message) } else { self.fragments.as_ref() };
         message.map_or(0, |message| message.payload.capacity())
@@ -299,9 +325,13 @@ impl Receiver {
                 if let Some(needed) = payload.go_on(buffer)? {
                     return Ok(Next::Incomplete(needed));
                 }
-                let Payload { text, offset, len, .. } = **payload;
+                let Payload { text, compressed, offset, len, .. } = **payload;
                 self.state = State::Header;
-                Ok(self.found(text, offset, len))
+                if compressed {
+                    self.inflate_frame(text, offset, len, buffer)
+                } else {
+                    Ok(self.found(text, offset, len))
+                }
             }
             State::Fragment(payload) => {
                 let message = self.fragments.get_or_insert_default();
@@ -342,7 +372,8 @@ impl Receiver {
         let Some((len, size)) = frame::length(buffer, opcode)? else {
             return Ok(Next::Incomplete(self.masking() + if second & !MASK == 126 { 4 } else { 10 }));
         };
-        let len = self.admit_length(opcode, len)?;
+        let compressed = first & RSV != 0;
+        let len = self.admit_length(opcode, len, compressed)?;
         let offset = size + self.masking();
         let key = if self.mask_bit == 0 {
             mask::NONE
@@ -364,18 +395,24 @@ impl Receiver {
             if is_whole {
                 let payload = &mut buffer[offset..offset + len];
                 mask::apply(payload, key, 0);
+                if compressed {
+                    return self.inflate_frame(text, offset, len, buffer);
+                }
                 if text && !utf8::is_valid(payload) {
                     return Err(ProtocolError::InvalidUtf8);
                 }
                 return Ok(self.found(text, offset, len));
             }
-            self.state = State::Whole(Box::new(Payload { key, fin, text, offset, len, done: 0, checked: 0 }));
+            let payload = Payload { key, fin, text, compressed, offset, len, done: 0, checked: 0 };
+            self.state = State::Whole(Box::new(payload));
             return Ok(Next::Again);
         }
         buffer.advance(offset);
-        self.state = State::Fragment(Box::new(Payload { key, fin, text, offset: 0, len, done: 0, checked: 0 }));
+        let payload = Payload { key, fin, text, compressed, offset: 0, len, done: 0, checked: 0 };
+        self.state = State::Fragment(Box::new(payload));
         let message = self.fragments.get_or_insert_default();
         message.text |= text;
+        message.compressed |= compressed;
         message.count += 1;
         Ok(Next::Again)
     }
@@ -383,7 +420,7 @@ impl Receiver {
     /// What the first byte shows: reserved bits, the opcode, and whether its frame may come now.
     #[inline]
     fn admit_first(&self, first: u8) -> Result<OpCode, ProtocolError> {
-        if first & RSV != 0 {
+        if first & RSV != 0 && !self.may_be_compressed(first) {
             return Err(ProtocolError::ReservedBits);
         }
         let opcode = frame::opcode(first)?;
@@ -400,17 +437,65 @@ impl Receiver {
 
     /// Holds the announced length against the limits, and so makes it fit memory.
     #[inline]
-    fn admit_length(&self, opcode: OpCode, len: u64) -> Result<usize, ProtocolError> {
+    fn admit_length(&self, opcode: OpCode, len: u64, compressed: bool) -> Result<usize, ProtocolError> {
         let len = usize::try_from(len).map_err(|_| ProtocolError::FrameTooLong)?;
         if opcode.is_control() {
             return Ok(len);
         }
-        if len > self.limits.max_frame {
+        let so_far = self.fragments.as_ref().map_or(0, |message| message.payload.len());
+        let Limits { mut max_frame, mut max_message, .. } = self.limits;
+        if compressed || self.fragments.as_ref().is_some_and(|message| message.compressed) {
+            (max_frame, max_message) = (with_overhead(max_frame), with_overhead(max_message));
+        }
+        if len > max_frame {
             return Err(ProtocolError::FrameTooLong);
         }
         // By subtraction: a sum of what a peer announces could wrap around.
-        let so_far = self.fragments.as_ref().map_or(0, |message| message.payload.len());
-        if len > self.limits.max_message.saturating_sub(so_far) { Err(ProtocolError::MessageTooLong) } else { Ok(len) }
+        if len > max_message.saturating_sub(so_far) { Err(ProtocolError::MessageTooLong) } else { Ok(len) }
+    }
+
+    /// Whether a frame that begins with this byte, in which a reserved bit is set, may begin a compressed message.
+    #[cfg(feature = "deflate")]
+    fn may_be_compressed(&self, first: u8) -> bool {
+        let is_first_of_message = matches!(first & 0x0F, 1 | 2);
+        self.deflate.is_some() && first & RSV == Header::RSV1 << 4 && is_first_of_message
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn may_be_compressed(&self, _: u8) -> bool {
+        false
+    }
+
+    /// Inflates a message that came in one frame, which lies whole and unmasked in the buffer.
+    fn inflate_frame(
+        &mut self,
+        text: bool,
+        offset: usize,
+        len: usize,
+        buffer: &mut BytesMut,
+    ) -> Result<Next, ProtocolError> {
+        let message = Fragments { text, ..Fragments::default() };
+        let next = self.inflated(Box::new(message), &buffer[offset..offset + len]);
+        buffer.advance(offset + len);
+        next
+    }
+
+    /// A compressed message is whole.
+    #[cfg(feature = "deflate")]
+    fn inflated(&mut self, mut message: Box<Fragments>, packed: &[u8]) -> Result<Next, ProtocolError> {
+        let receiving = self.deflate.as_mut().ok_or(ProtocolError::ReservedBits)?;
+        message.payload = receiving.inflate(packed, self.limits.max_message)?;
+        message.compressed = false;
+        if message.text && !utf8::is_valid(&message.payload) {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        message.checked = message.payload.len();
+        self.assembled(message)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn inflated(&mut self, _: Box<Fragments>, _: &[u8]) -> Result<Next, ProtocolError> {
+        Err(ProtocolError::ReservedBits)
     }
 
     #[inline]
@@ -420,7 +505,11 @@ impl Receiver {
         Next::Message(Found::new(text, offset, len))
     }
 
-    fn assembled(&mut self, message: Box<Fragments>) -> Result<Next, ProtocolError> {
+    fn assembled(&mut self, mut message: Box<Fragments>) -> Result<Next, ProtocolError> {
+        if message.compressed {
+            let packed = mem::take(&mut message.payload);
+            return self.inflated(message, &packed);
+        }
         let Fragments { text, checked, .. } = *message;
         let len = message.payload.len();
         if text && checked < len {
@@ -460,6 +549,11 @@ impl Receiver {
         buffer.clear();
         error
     }
+}
+
+/// What may come of compressed data where so much may come out of it: what cannot be compressed gets longer.
+const fn with_overhead(limit: usize) -> usize {
+    limit.saturating_add(limit / 16).saturating_add(64)
 }
 
 /// Unmasks a whole payload. False: it is text that is no UTF-8, and is left as it was.

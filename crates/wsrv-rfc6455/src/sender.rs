@@ -1,9 +1,13 @@
 //! Messages become frames.
 
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "deflate")]
+use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "client")]
 use crate::Text;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, DeflateParams, Sending, Variants};
 use crate::frame::{self, Header, MAX_CONTROL, OpCode};
 #[cfg(feature = "client")]
 use crate::keys::{self, KeyError, Keys};
@@ -112,6 +116,8 @@ pub struct Sender {
     pub(crate) max_frame: usize,
     #[cfg(feature = "client")]
     masking: Masking,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Box<Sending>>,
 }
 
 #[cfg(feature = "client")]
@@ -133,6 +139,8 @@ impl Sender {
             max_frame: usize::MAX,
             #[cfg(feature = "client")]
             masking: Masking::None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 
@@ -169,6 +177,28 @@ impl Sender {
         if let Masking::Failed(error) = self.masking { Some(error) } else { None }
     }
 
+    /// Compresses messages as was agreed on, where that makes them shorter and
+    /// [`Deflate`](crate::deflate::Deflate) says so. (With context takeover, also where it makes them longer by 16 bytes at
+    /// most: later ones may refer to them.) Messages [in parts](Self::begin_text) are sent as they are.
+    ///
+    /// That takes its time, some 100 MB/s: a large message should not be sent where others wait for the thread.
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, agreement: &Agreement) -> Self {
+        self.deflate = Some(Box::new(Sending::new(agreement)));
+        self
+    }
+
+    /// What was agreed on about compression.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate.as_ref().map(|sending| sending.agreement().params())
+    }
+
+    #[cfg(all(feature = "deflate", feature = "connection"))]
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
+        self.deflate.as_ref().map(|sending| sending.agreement())
+    }
+
     /// Sends a message, in one frame unless it is longer than [`with_max_frame`](Self::with_max_frame) allows.
     ///
     /// # Errors
@@ -176,6 +206,70 @@ impl Sender {
     /// [`SendError::Closed`] after a close frame.
     #[inline]
     pub fn message(&mut self, message: Message, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.deflate.is_some()
+            && let Some(sent) = self.compressed(opcode_of(&message), message.as_bytes(), out)
+        {
+            return sent;
+        }
+        self.message_as_it_is(message, out)
+    }
+
+    /// As [`message`](Self::message), and not compressed, whatever was agreed on: for secrets beside which somebody else
+    /// chooses what is sent. (Nothing that is sent later refers to it, either.)
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message).
+    #[cfg(feature = "deflate")]
+    pub fn message_uncompressed(
+        &mut self,
+        message: Message,
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        self.message_as_it_is(message, out)
+    }
+
+    /// Sends a message compressed. `None`: it is to be sent as it is.
+    #[cfg(feature = "deflate")]
+    #[cold]
+    #[inline(never)]
+    fn compressed(
+        &mut self,
+        opcode: OpCode,
+        payload: &[u8],
+        out: &mut (impl Output + ?Sized),
+    ) -> Option<Result<(), SendError>> {
+        let is_wanted = |sending: &mut Box<Sending>| sending.wants(opcode == OpCode::Text, payload.len());
+        let mut sending = self.deflate.take_if(is_wanted)?;
+        let sent = match self.ready_for_message() {
+            Ok(()) => sending.compress(payload, |packed| self.compressed_frames(opcode, packed, out)),
+            Err(error) => Some(Err(error)),
+        };
+        self.deflate = Some(sending);
+        sent
+    }
+
+    #[cfg(feature = "deflate")]
+    fn compressed_frames(
+        &mut self,
+        opcode: OpCode,
+        mut packed: &[u8],
+        out: &mut (impl Output + ?Sized),
+    ) -> Result<(), SendError> {
+        let (mut next, mut reserved) = (opcode, Header::RSV1);
+        while packed.len() > self.max_frame {
+            let (part, rest) = packed.split_at(self.max_frame);
+            let header = Header { fin: false, reserved, ..Header::whole(next, part.len() as u64) };
+            self.frame(header, Payload::Slice(part), out)?;
+            (packed, next, reserved) = (rest, OpCode::Continuation, 0);
+        }
+        let header = Header { reserved, ..Header::whole(next, packed.len() as u64) };
+        self.frame(header, Payload::Slice(packed), out)
+    }
+
+    #[inline]
+    fn message_as_it_is(&mut self, message: Message, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         self.ready_for_message()?;
         let opcode = opcode_of(&message);
         let payload = message.into_bytes();
@@ -214,8 +308,14 @@ impl Sender {
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         const SMALL: usize = 4096;
+        #[cfg(feature = "deflate")]
+        if self.deflate.is_some()
+            && let Some(sent) = self.compressed(opcode_of(message), message.as_bytes(), out)
+        {
+            return sent;
+        }
         if message.len() > self.max_frame.min(SMALL) {
-            return self.message(message.take(), out);
+            return self.message_as_it_is(message.take(), out);
         }
         self.ready_for_message()?;
         let payload = message.as_bytes();
@@ -233,10 +333,55 @@ impl Sender {
         self.ready_for_message()?;
         #[cfg(feature = "client")]
         if !matches!(self.masking, Masking::None) {
-            return self.message(frame.to_message(), out);
+            return match frame.is_uncompressed() {
+                true => self.message_as_it_is(frame.to_message(), out),
+                false => self.message(frame.to_message(), out),
+            };
+        }
+        #[cfg(feature = "deflate")]
+        if self.deflate.is_some()
+            && let Some(sent) = self.prepared_compressed(frame, out)
+        {
+            return sent;
         }
         out.put_shared(&frame.bytes);
         Ok(())
+    }
+
+    /// Sends what was encoded before in its compressed form. `None`: it is to be sent as it is.
+    #[cfg(feature = "deflate")]
+    #[cold]
+    #[inline(never)]
+    fn prepared_compressed(
+        &mut self,
+        frame: &PreparedFrame,
+        out: &mut (impl Output + ?Sized),
+    ) -> Option<Result<(), SendError>> {
+        let (sending, variants) = (self.deflate.as_mut()?, frame.variants.as_ref()?);
+        let (opcode, payload) = frame.parts();
+        if !sending.wants(opcode == OpCode::Text, payload.len()) {
+            return None;
+        }
+        // The frame stays whole, whether it is compressed for this peer alone or for many.
+        let whole = |packed: &[u8]| {
+            let header = Header { reserved: Header::RSV1, ..Header::whole(opcode, packed.len() as u64) };
+            header.to_array()
+        };
+        if sending.is_alone() {
+            let send = |packed: &[u8]| {
+                let (header, len) = whole(packed);
+                out.put_slice(&header[..len]);
+                out.put_slice(packed);
+            };
+            return sending.compress(payload, send).map(Ok);
+        }
+        let encode = |packed: &[u8]| {
+            let (header, len) = whole(packed);
+            [&header[..len], packed].concat().into()
+        };
+        let bytes = sending.shared(variants.get_or_init(Arc::default), payload, encode)?;
+        out.put_shared(&bytes);
+        Some(Ok(()))
     }
 
     /// Asks the peer for a sign of life; it answers with the same payload.
@@ -364,10 +509,16 @@ impl Sender {
 
 /// A message encoded once, to be sent to many peers.
 ///
-/// A server's frame is the same for everybody, so a broadcast shares one buffer: a clone copies nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A server's frame is the same for everybody, so a broadcast shares one buffer: a clone copies nothing. With the feature
+/// `deflate`, it is compressed when the first peer needs that, once for all that have agreed on the same window and on no
+/// context takeover.
+#[derive(Debug)]
 pub struct PreparedFrame {
     bytes: Bytes,
+    /// Its compressed forms, which clones share: made when the first is needed, or when it is cloned. `None`: it is to be
+    /// sent as it is.
+    #[cfg(feature = "deflate")]
+    variants: Option<OnceLock<Arc<Variants>>>,
 }
 
 impl PreparedFrame {
@@ -378,33 +529,78 @@ impl PreparedFrame {
         let mut bytes = Vec::with_capacity(len + message.len());
         bytes.extend_from_slice(&header[..len]);
         bytes.extend_from_slice(message.as_bytes());
-        Self { bytes: bytes.into() }
+        Self {
+            bytes: bytes.into(),
+            #[cfg(feature = "deflate")]
+            variants: Some(OnceLock::new()),
+        }
     }
 
-    /// The whole frame, header and payload.
+    /// The same message, to be sent as it is to everybody; see
+    /// [`Sender::message_uncompressed`].
+    #[cfg(feature = "deflate")]
+    pub fn uncompressed(mut self) -> Self {
+        self.variants = None;
+        self
+    }
+
+    /// The whole frame, header and payload, uncompressed.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The whole frame, header and payload, without a copy.
+    /// The whole frame, header and payload, uncompressed and without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
+    }
+
+    /// What it is, and its payload.
+    #[cfg(any(feature = "client", feature = "deflate"))]
+    fn parts(&self) -> (OpCode, &[u8]) {
+        match Header::parse(&self.bytes) {
+            Ok(Some((header, size))) => (header.opcode, &self.bytes[size..]),
+            _ => unreachable!("`new` has encoded the header"),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    fn is_uncompressed(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.variants.is_none();
+        #[cfg(not(feature = "deflate"))]
+        true
     }
 
     /// The message, of which the payload is shared.
     #[cfg(feature = "client")]
     fn to_message(&self) -> Message {
-        let (header, size) = match Header::parse(&self.bytes) {
-            Ok(Some(parsed)) => parsed,
-            _ => unreachable!("`new` has encoded the header"),
-        };
-        let payload = self.bytes.slice(size..);
-        match header.opcode {
+        let (opcode, payload) = self.parts();
+        let payload = self.bytes.slice_ref(payload);
+        match opcode {
             OpCode::Text => Message::Text(Text::from_checked(payload)),
             _ => Message::Binary(payload),
         }
     }
 }
+
+impl Clone for PreparedFrame {
+    fn clone(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            #[cfg(feature = "deflate")]
+            variants: self.variants.as_ref().map(|variants| variants.get_or_init(Arc::default).clone().into()),
+        }
+    }
+}
+
+/// Whether it is the same message, in whatever forms it was sent.
+impl PartialEq for PreparedFrame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for PreparedFrame {}
 
 impl From<Message> for PreparedFrame {
     fn from(message: Message) -> Self {

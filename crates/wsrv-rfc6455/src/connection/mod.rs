@@ -65,11 +65,15 @@ pub use control::{ControlFrame, ControlFrames};
 pub use wire::{WebSocket, WebSocketReceiver, WebSocketSender};
 pub use writer::MessageWriter;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateParams;
 use crate::handshake::{self, RequestHead};
 use crate::{CloseCode, CloseFrame, Message, PreparedFrame, Text};
 use http::{Extensions, HeaderMap, Response};
 use std::fmt;
 use std::time::Duration;
+#[cfg(feature = "deflate")]
+use wsrv_core::Transmit;
 use wsrv_core::{Connection, Link, SendError};
 
 /// An established WebSocket connection, as its handler and everybody else with a clone sees it.
@@ -116,6 +120,30 @@ impl WebSocketConnection {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         self.0.try_send_message(message, PreparedFrame::new, |message, sender, out| sender.message(message, out))
+    }
+
+    /// As [`send`](Self::send), and not compressed, whatever was agreed on: for secrets beside which somebody else chooses
+    /// what is sent. See [`deflate`](crate::deflate#secrets).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_uncompressed(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), SendError>> + Send {
+        // Prepared, it says so wherever it waits.
+        let frame = PreparedFrame::new(message).uncompressed();
+        self.0.send_message(
+            frame,
+            |frame| frame.clone(),
+            |frame, sender, out| {
+                sender.prepared(frame, out);
+                Ok(())
+            },
+        )
     }
 
     /// Begins a text message that is sent in parts. Others' messages go on as ever until its first part is sent.
@@ -230,13 +258,24 @@ impl WebSocketConnection {
         let Opened { request, subprotocol, response_headers, .. } = self.0.context();
         let none = HeaderMap::new();
         let extra = response_headers.as_deref().unwrap_or(&none);
-        let offer = handshake::check(request).ok()?;
+        #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
+        let mut offer = handshake::check(request).ok()?;
+        #[cfg(feature = "deflate")]
+        if let Some(agreement) = self.0.with_sender(|sender| sender.agreement()) {
+            offer.agree(&agreement);
+        }
         handshake::accept_response(&offer, subprotocol.as_deref(), extra).ok()
     }
 
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         self.0.context().subprotocol.as_deref()
+    }
+
+    /// What was agreed on about compression; `None` if messages go uncompressed.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<DeflateParams> {
+        self.0.with_sender(|sender| sender.agreement()).map(|agreement| agreement.params())
     }
 
     /// What gates have attached to the request, one value per type. (What is found out later goes into

@@ -75,17 +75,18 @@ impl MockWebSocket {
         Self::with(WebSocket::server(request("/", &[])), |driver| driver)
     }
 
-    /// An open WebSocket with another [`request`], subprotocol or extensions, and with the [`Driver`]'s options.
+    /// An open WebSocket with another [`request`], subprotocol or extensions, and with the [`Driver`]'s options. If the
+    /// wire compresses, so does the peer.
     pub fn with(wire: WebSocket, configure: impl FnOnce(Driver<WebSocket>) -> Driver<WebSocket>) -> Self {
         // A client of one's own server takes what that sends.
         let limits = Limits::default().with_max_message(usize::MAX);
-        MockWebSocket {
-            mock: Mock::with(wire, configure),
-            receiver: Receiver::client(limits),
-            sender: Sender::client(),
-            buffer: BytesMut::new(),
-            close: None,
-        }
+        let (receiver, sender) = (Receiver::client(limits), Sender::client());
+        #[cfg(feature = "deflate")]
+        let (receiver, sender) = match wire.other_end() {
+            Some(agreement) => (receiver.with_deflate(&agreement), sender.with_deflate(&agreement)),
+            None => (receiver, sender),
+        };
+        MockWebSocket { mock: Mock::with(wire, configure), receiver, sender, buffer: BytesMut::new(), close: None }
     }
 
     /// The peer sends a message.

@@ -2,6 +2,8 @@
 
 use super::control::{self, ControlFrame};
 use super::{Opened, WebSocketConnection};
+#[cfg(feature = "deflate")]
+use crate::deflate::Agreement;
 use crate::handshake::RequestHead;
 use crate::parts::Suspended;
 use crate::{
@@ -20,19 +22,39 @@ use wsrv_core::{Link, Out, Reason, Receive, Received, Transmit, Wire};
 pub struct WebSocket {
     limits: Limits,
     opened: Opened,
+    #[cfg(feature = "deflate")]
+    agreement: Option<Agreement>,
 }
 
 impl WebSocket {
     /// A WebSocket that this request has opened, with default limits and no subprotocol.
     pub fn server(request: RequestHead) -> Self {
         let opened = Opened { request, subprotocol: None, extensions: Extensions::new(), response_headers: None };
-        WebSocket { limits: Limits::default(), opened }
+        WebSocket {
+            limits: Limits::default(),
+            opened,
+            #[cfg(feature = "deflate")]
+            agreement: None,
+        }
     }
 
     /// What the peer may send.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// What was agreed on about compression.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, agreement: Option<Agreement>) -> Self {
+        self.agreement = agreement;
+        self
+    }
+
+    /// The same, as the other end sees it.
+    #[cfg(all(feature = "deflate", feature = "test-util"))]
+    pub(super) fn other_end(&self) -> Option<Agreement> {
+        self.agreement.as_ref().map(Agreement::other_end)
     }
 
     /// The subprotocol that was agreed on.
@@ -64,9 +86,15 @@ impl Wire for WebSocket {
     type Context = Opened;
 
     fn split(self) -> (WebSocketReceiver, WebSocketSender, Opened) {
+        let (receiver, sender) = (Receiver::server(self.limits), Sender::server());
+        #[cfg(feature = "deflate")]
+        let (receiver, sender) = match &self.agreement {
+            Some(agreement) => (receiver.with_deflate(agreement), sender.with_deflate(agreement)),
+            None => (receiver, sender),
+        };
         (
-            WebSocketReceiver(Receiver::server(self.limits)),
-            WebSocketSender { sender: Sender::server(), probe: None, in_parts: None, watchers: None },
+            WebSocketReceiver(receiver),
+            WebSocketSender { sender, probe: None, in_parts: None, watchers: None },
             self.opened,
         )
     }
@@ -260,6 +288,11 @@ impl WebSocketSender {
     /// Has pings and pongs told from now on.
     pub(super) fn watch(&mut self) -> broadcast::Receiver<ControlFrame> {
         self.watchers.get_or_insert_with(|| broadcast::Sender::new(control::KEPT)).subscribe()
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn agreement(&self) -> Option<Agreement> {
+        self.sender.agreement().cloned()
     }
 
     pub(super) fn set_max_frame(&mut self, bytes: usize) {

@@ -17,6 +17,8 @@ const FRAME: usize = 16 * 1024;
 /// [finished](Self::finish), in their order and within [`Limits::outbox`](wsrv_core::Limits::outbox); when the connection
 /// is closed before that, they are dropped.
 ///
+/// It is never compressed: only a whole message is.
+///
 /// Dropped unfinished, nothing can follow the half message, so the connection is closed with 1011; unless no frame was
 /// sent, in which case it is as if it had never been.
 pub struct MessageWriter {

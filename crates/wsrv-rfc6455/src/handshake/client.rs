@@ -8,8 +8,12 @@ use http::{StatusCode, Uri, Version};
 
 use super::accept_key::{AcceptKey, accept_key};
 use super::answer::AnswerHead;
+#[cfg(feature = "deflate")]
+use super::extensions::extensions;
 use super::host::split_host;
 use super::tokens;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, Compression, Offered};
 use crate::keys::{self, KeyError};
 
 /// The request that a client opens a WebSocket with.
@@ -38,6 +42,8 @@ pub struct ClientRequest {
     target: Box<str>,
     subprotocols: Vec<String>,
     headers: HeaderMap,
+    #[cfg(feature = "deflate")]
+    compression: Option<Compression>,
 }
 
 impl ClientRequest {
@@ -59,7 +65,14 @@ impl ClientRequest {
         if !is_good {
             return Err(RequestError::InvalidTarget);
         }
-        Ok(Self { host: host.into(), target: target.into(), subprotocols: Vec::new(), headers: HeaderMap::new() })
+        Ok(Self {
+            host: host.into(),
+            target: target.into(),
+            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            #[cfg(feature = "deflate")]
+            compression: None,
+        })
     }
 
     /// Offers a subprotocol; the one offered first is liked best.
@@ -104,6 +117,13 @@ impl ClientRequest {
         Ok(self)
     }
 
+    /// Offers to compress messages. [`Expected::check_deflate`] tells whether the server agrees, and on what.
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, compression: &Compression) -> Self {
+        self.compression = Some(compression.clone());
+        self
+    }
+
     /// Writes the request, with a fresh key each time, and tells what the answer must say. Read that with an
     /// [`AnswerReader`](super::AnswerReader) and give it to [`Expected::check`].
     ///
@@ -134,11 +154,22 @@ impl ClientRequest {
         if !self.subprotocols.is_empty() {
             line("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
         }
+        #[cfg(feature = "deflate")]
+        let compression = self.compression.as_ref().map(|compression| {
+            let offer = Offered::of_client(compression.settings());
+            line("Sec-WebSocket-Extensions", offer.to_string().as_bytes());
+            (compression.clone(), offer)
+        });
         for (name, value) in &self.headers {
             line(name.as_str(), value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
-        Expected { accept_key: accept_key(key.as_bytes()), subprotocols: self.subprotocols.clone() }
+        Expected {
+            accept_key: accept_key(key.as_bytes()),
+            subprotocols: self.subprotocols.clone(),
+            #[cfg(feature = "deflate")]
+            compression,
+        }
     }
 }
 
@@ -168,6 +199,8 @@ pub enum RequestError {
 pub struct Expected {
     accept_key: AcceptKey,
     subprotocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    compression: Option<(Compression, Offered)>,
 }
 
 impl Expected {
@@ -198,10 +231,7 @@ impl Expected {
         if head.single("sec-websocket-accept") != Some(self.accept_key.as_bytes()) {
             return Err(AnswerError::WrongAcceptKey);
         }
-        // No extension is known here, so none was offered; and an empty list is malformed (§9.1).
-        if head.header("sec-websocket-extensions").is_some() {
-            return Err(AnswerError::UnexpectedExtension);
-        }
+        self.check_extensions(head)?;
         let mut chosen = head.headers("sec-websocket-protocol");
         match (chosen.next(), chosen.next()) {
             (None, _) => Ok(None),
@@ -214,6 +244,49 @@ impl Expected {
                     Err(AnswerError::UnexpectedSubprotocol)
                 }
             }
+        }
+    }
+}
+
+impl Expected {
+    #[cfg(not(feature = "deflate"))]
+    fn check_extensions(&self, head: &AnswerHead) -> Result<(), AnswerError> {
+        // No extension is known here, so none was offered; and an empty list is malformed (§9.1).
+        if head.header("sec-websocket-extensions").is_some() { Err(AnswerError::UnexpectedExtension) } else { Ok(()) }
+    }
+
+    #[cfg(feature = "deflate")]
+    fn check_extensions(&self, head: &AnswerHead) -> Result<(), AnswerError> {
+        self.check_deflate(head).map(drop)
+    }
+
+    /// What the server has agreed on about compression; `None` if it does not compress, or if that was not offered.
+    /// [`check`](Self::check) has looked at it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError::UnexpectedExtension`] if another extension is named than was offered, or several;
+    /// [`AnswerError::InvalidDeflate`] if the answer does not fit the offer. The connection must be closed then.
+    ///
+    /// # Source
+    ///
+    /// RFC 7692 §5.1 and §7.1; RFC 6455 §9.1.
+    #[cfg(feature = "deflate")]
+    pub fn check_deflate(&self, head: &AnswerHead) -> Result<Option<Agreement>, AnswerError> {
+        let lines = || head.headers("sec-websocket-extensions");
+        let Some((compression, offered)) = &self.compression else {
+            return if lines().next().is_some() { Err(AnswerError::UnexpectedExtension) } else { Ok(None) };
+        };
+        if lines().next().is_none() {
+            return Ok(None);
+        }
+        let mut elements = extensions(lines());
+        match (elements.next().flatten(), elements.next()) {
+            (Some(answer), None) if answer.name() == Offered::NAME.as_bytes() => {
+                let agreement = compression.answered(offered, &answer);
+                agreement.map(Some).ok_or(AnswerError::InvalidDeflate)
+            }
+            _ => Err(AnswerError::UnexpectedExtension),
         }
     }
 }
@@ -237,9 +310,13 @@ pub enum AnswerError {
     /// Not exactly one `Sec-WebSocket-Accept`, or one that does not answer the key.
     #[error("the answer does not fit the key")]
     WrongAcceptKey,
-    /// An extension that was not offered.
+    /// An extension that was not offered, or a malformed list.
     #[error("the server uses an extension that was not offered")]
     UnexpectedExtension,
+    /// An answer about compression that is malformed, or does not fit the offer.
+    #[cfg(feature = "deflate")]
+    #[error("the server's answer about compression does not fit the offer")]
+    InvalidDeflate,
     /// A subprotocol that was not offered, or a list of them.
     #[error("the server chose a subprotocol that was not offered")]
     UnexpectedSubprotocol,

@@ -1,7 +1,9 @@
 //! The handshake in the types of the `http` crate, for servers that read requests and write answers by themselves.
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderMap, Response, StatusCode, Version, request};
 
 use super::head::RequestHead;
@@ -68,6 +70,10 @@ pub fn accept_response(
             return Err(InvalidSubprotocol);
         }
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(name).map_err(|_| InvalidSubprotocol)?);
+    }
+    if let Some(extensions) = offer.extensions() {
+        let extensions = HeaderValue::from_str(extensions).expect("it is made of tokens and their separators");
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     for (name, value) in extra.iter().filter(|(name, _)| !RESERVED.contains(name)) {
         headers.append(name, value.clone());

@@ -44,6 +44,8 @@ mod accept_key;
 mod answer;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "deflate")]
+mod extensions;
 mod head;
 mod host;
 mod http_types;
@@ -59,6 +61,8 @@ pub use accept_key::{AcceptKey, accept_key};
 pub use answer::{AnswerHead, AnswerReader};
 #[cfg(feature = "client")]
 pub use client::{AnswerError, ClientRequest, Expected, RequestError};
+#[cfg(feature = "deflate")]
+pub(crate) use extensions::{Extension, extensions};
 pub use head::RequestHead;
 pub use host::split_host;
 pub use http_types::accept_response;

@@ -17,8 +17,8 @@ use super::tokens;
 
 /// Checks that a request is a correct opening handshake.
 ///
-/// Extensions are not looked at: none is known here, and an offer that is not taken up, malformed or not, is declined
-/// by silence.
+/// Extensions are not looked at: an offer that is not taken up, malformed or not, is declined by silence. With the feature
+/// `deflate`, a `Compression` takes up those of `permessage-deflate`.
 ///
 /// # Errors
 ///
@@ -47,7 +47,12 @@ pub fn check(head: &RequestHead) -> Result<Offer, HandshakeError> {
     check_version(head)?;
     let key = check_key(head)?;
     let subprotocols = check_subprotocols(head)?;
-    Ok(Offer { accept_key: accept_key(key), subprotocols })
+    Ok(Offer {
+        accept_key: accept_key(key),
+        subprotocols,
+        #[cfg(feature = "deflate")]
+        extensions: None,
+    })
 }
 
 /// Checks what holds for every request, also for one that asks for no upgrade and is going to be served as a page: it
@@ -82,6 +87,9 @@ pub struct Offer {
     accept_key: AcceptKey,
     /// Joined by commas, which no token contains.
     subprotocols: Box<str>,
+    /// What the answer is to say of extensions.
+    #[cfg(feature = "deflate")]
+    extensions: Option<Box<str>>,
 }
 
 impl Offer {
@@ -93,6 +101,20 @@ impl Offer {
     /// The answer to the client's key.
     pub fn accept_key(&self) -> AcceptKey {
         self.accept_key
+    }
+
+    /// Has the answer say that messages are compressed as was agreed on.
+    #[cfg(feature = "deflate")]
+    pub fn agree(&mut self, agreement: &crate::deflate::Agreement) {
+        self.extensions = Some(agreement.answer().into());
+    }
+
+    /// The value of the answer's `Sec-WebSocket-Extensions`, if it has one.
+    pub fn extensions(&self) -> Option<&str> {
+        #[cfg(feature = "deflate")]
+        return self.extensions.as_deref();
+        #[cfg(not(feature = "deflate"))]
+        None
     }
 }
 
@@ -139,6 +161,9 @@ pub fn encode_accept(
     line("Sec-WebSocket-Accept", offer.accept_key.as_bytes());
     if let Some(name) = subprotocol {
         line("Sec-WebSocket-Protocol", name.as_bytes());
+    }
+    if let Some(extensions) = offer.extensions() {
+        line("Sec-WebSocket-Extensions", extensions.as_bytes());
     }
     for (name, value) in extra {
         if !RESERVED.contains(name) {
