@@ -1,13 +1,14 @@
 //! Handlers that read like a loop: messages are pulled instead of handed over.
 
 use crate::driver::log_error;
-use crate::{Closed, Connection, Error, Handler, Reason, SendError};
+use crate::{Closed, Connection, Driver, Error, Handler, Reason, SendError, Wire};
 use futures_core::Stream;
 use futures_sink::Sink;
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
@@ -40,6 +41,82 @@ where
     Fut: Future<Output = Result<(), Error>> + Send + 'static,
 {
     FromFn(serve)
+}
+
+impl<W: Wire> Driver<W> {
+    /// The connection as a [`Socket`] for whoever is no handler, such as a client, and the future that runs it: spawn that.
+    ///
+    /// The future is [`run`](Self::run) with a handler that hands messages over. It reads on only as quickly as they are
+    /// pulled. When the peer ends the connection, what has arrived is kept for [`Socket::recv`], which gives `None` behind it
+    /// once the future is done: then the goodbye is over as well. When the socket is dropped, or the receiving half of one
+    /// that was split, the connection is closed with [`Reason::Done`].
+    ///
+    /// ```
+    /// use wsrv_core::lines::Lines;
+    /// use wsrv_core::Driver;
+    ///
+    /// # async fn example(stream: tokio::net::TcpStream) -> Result<(), wsrv_core::SendError> {
+    /// let (mut socket, driver) = Driver::tcp(stream, Lines::new(1024)).socket();
+    /// let driver = tokio::spawn(driver);
+    /// socket.send("hello").await?;
+    /// println!("{:?}", socket.recv().await);
+    /// drop(socket);
+    /// println!("{}", driver.await.expect("the driver does not panic"));
+    /// # Ok(()) }
+    /// ```
+    pub fn socket(self) -> (Socket<W::Connection>, impl Future<Output = Closed> + Send) {
+        let (conn, begun) = self.begin_with_connection();
+        // Those that the driver may have received ahead, and the one that the handler is at, are to find room at the end.
+        let room = conn.link().limits().backlog.saturating_add(2);
+        let (messages, receiver) = mpsc::channel(room.min(MOST_KEPT));
+        (Socket::new(conn, receiver), begun.run(Arc::new(HandOver(messages))))
+    }
+}
+
+/// Messages kept for a socket at the end of its connection, whatever the limits say.
+const MOST_KEPT: usize = 1024;
+
+/// Hands messages over to a socket that lives elsewhere. Dropped with the driver, it ends what the socket can pull.
+struct HandOver<M>(mpsc::Sender<M>);
+
+/// Becomes ready when the socket listens no more. `None`: it has.
+type Gone = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+impl<C: Connection> Handler<C> for HandOver<C::Incoming> {
+    type State = Gone;
+
+    async fn on_open(&self, _: &C) -> Result<Gone, Error> {
+        let messages = self.0.clone();
+        Ok(Some(Box::pin(async move { messages.closed().await })))
+    }
+
+    async fn on_message(&self, conn: &C, _: &mut Gone, message: C::Incoming) -> Result<(), Error> {
+        let HandOver(messages) = self;
+        {
+            // All of it: one message at a time is handed over, and the rest of the room is for the end.
+            let mut empty = pin!(messages.reserve_many(messages.max_capacity()));
+            let mut ended = pin!(conn.closed());
+            poll_fn(|cx| match empty.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => ended.as_mut().poll(cx),
+            })
+            .await;
+        }
+        // This waits where our direction alone has ended. If nobody listens any more, the background closes.
+        let _ = messages.send(message).await;
+        Ok(())
+    }
+
+    fn poll_background(&self, conn: &C, gone: &mut Gone, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(listener) = gone {
+            ready!(listener.as_mut().poll(cx));
+            *gone = None;
+            conn.close(Reason::Done);
+        }
+        Poll::Pending
+    }
+
+    async fn on_close(&self, _: &C, _: Gone, _: Closed) {}
 }
 
 /// The handler that [`from_fn`] makes.

@@ -234,3 +234,75 @@ async fn the_halves_work_in_two_tasks() {
     soon(async { tokio::join!(writer, reader) }).await;
     assert_eq!(soon(task).await.unwrap().by, ClosedBy::Local);
 }
+
+/// A socket outside of any handler, its peer, and the driver.
+fn detached() -> (Socket<LineConnection>, BufReader<DuplexStream>, JoinHandle<Closed>) {
+    let (peer, stream) = duplex(4096);
+    let (socket, driver) = Driver::io(stream, Lines::new(1000)).limits(Arc::new(small_limits())).socket();
+    (socket, BufReader::new(peer), tokio::spawn(driver))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_handler_gets_all_that_came_before_the_end_however_slowly_it_pulls() {
+    let (mut socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n3\n4\n").await.unwrap();
+    drop(peer);
+    // The patience with a step that has not ended is over by then, and so is the connection.
+    soon(socket.closed()).await;
+    sleep(Duration::from_secs(60)).await;
+    for line in ["1", "2", "3", "4"] {
+        assert_eq!(soon(socket.recv()).await.as_deref(), Some(line.as_bytes()));
+    }
+    assert_eq!(soon(socket.recv()).await, None);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_handler_reads_no_more_than_it_pulls() {
+    let (mut socket, mut peer, _driver) = detached();
+    let line = format!("{}\n", "a".repeat(999));
+    let mut written = 0;
+    while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), peer.write_all(line.as_bytes())).await {
+        result.unwrap();
+        written += 1;
+    }
+    // What the pipe holds, what is received ahead, the one in the handler and the one that waits to be pulled.
+    assert!((4..100).contains(&written), "{written}");
+    for _ in 0..written {
+        assert_eq!(soon(socket.recv()).await.unwrap().len(), 999);
+    }
+}
+
+#[tokio::test]
+async fn who_drops_a_socket_or_its_receiving_half_closes_the_connection() {
+    let (socket, mut peer, driver) = detached();
+    drop(socket);
+    assert_eq!(line(&mut peer).await, "");
+    drop(peer);
+    let closed = soon(driver).await.unwrap();
+    assert_eq!((closed.by, closed.reason), (ClosedBy::Local, Reason::Done));
+
+    let (socket, mut peer, driver) = detached();
+    let (sink, stream) = socket.split();
+    sink.send("still here").await.unwrap();
+    assert_eq!(line(&mut peer).await, "still here");
+    drop(stream);
+    assert_eq!(line(&mut peer).await, "");
+    drop(peer);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Local);
+    assert_eq!(sink.send("too late").await, Err(SendError::Closed));
+
+    // While nobody has pulled what has come, and while our own direction is closed.
+    for half in [false, true] {
+        let (socket, mut peer, driver) = detached();
+        peer.write_all(b"1\n2\n3\n").await.unwrap();
+        if half {
+            socket.close_write(Reason::Done);
+            assert_eq!(line(&mut peer).await, "");
+        }
+        drop(socket);
+        assert_eq!(line(&mut peer).await, "");
+        drop(peer);
+        assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Local);
+    }
+}
