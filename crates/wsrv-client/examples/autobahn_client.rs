@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn connect(url: &str, compression: &Compression) -> Result<Socket<WebSocketConnection>, ConnectError> {
-    // The largest message of the suite has 16 MiB.
-    let client = Client::new(url)?.message_limits(Limits::default().with_max_message(32 << 20)).deflate(compression);
-    client.connect().await
+    // The largest message of the suite has 16 MiB, others come in many frames.
+    let limits = Limits::default().with_max_message(32 << 20).with_max_fragments(1 << 20);
+    Client::new(url)?.message_limits(limits).deflate(compression).connect().await
 }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 use wsrv_core::lines::{LineConnection, Lines};
-use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Handler, Reason, SendError, Socket, from_fn};
+use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Handler, Limits, Reason, SendError, Socket, from_fn};
 
 fn start(handler: impl Handler<LineConnection>) -> (BufReader<DuplexStream>, JoinHandle<Closed>) {
     let (peer, stream) = duplex(4096);
@@ -238,7 +238,8 @@ async fn the_halves_work_in_two_tasks() {
 /// A socket outside of any handler, its peer, and the driver.
 fn detached() -> (Socket<LineConnection>, BufReader<DuplexStream>, JoinHandle<Closed>) {
     let (peer, stream) = duplex(4096);
-    let (socket, driver) = Driver::io(stream, Lines::new(1000)).limits(Arc::new(small_limits())).socket();
+    let limits = Limits::default().with_close_timeout(Duration::from_millis(500));
+    let (socket, driver) = Driver::io(stream, Lines::new(1000)).limits(Arc::new(limits)).socket();
     (socket, BufReader::new(peer), tokio::spawn(driver))
 }
 
@@ -255,6 +256,31 @@ async fn a_socket_without_a_handler_gets_all_that_came_before_the_end_however_sl
     }
     assert_eq!(soon(socket.recv()).await, None);
     assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_last_can_be_answered_without_a_handler_but_nobody_is_waited_for_long() {
+    let (mut socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n").await.unwrap();
+    peer.shutdown().await.unwrap();
+    for n in ["1", "2"] {
+        assert_eq!(soon(socket.recv()).await.as_deref(), Some(n.as_bytes()));
+        sleep(Duration::from_millis(400)).await;
+        socket.send(n).await.unwrap();
+    }
+    let answered = tokio::time::Instant::now();
+    assert_eq!(soon(socket.recv()).await, None);
+    assert!(answered.elapsed() < Duration::from_millis(100));
+    assert_eq!([line(&mut peer).await, line(&mut peer).await, line(&mut peer).await], ["1", "2", ""]);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+
+    let (socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n").await.unwrap();
+    peer.shutdown().await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+    assert!((500..2_500).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    drop(socket);
 }
 
 #[tokio::test(start_paused = true)]

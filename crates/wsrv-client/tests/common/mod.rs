@@ -134,7 +134,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
-        Tls::from_pem(&certificate.pem(), &key.serialize_pem()).unwrap()
+        Tls::from_pem(certificate.pem(), key.serialize_pem()).unwrap()
     }
 
     /// A client that trusts this authority.
