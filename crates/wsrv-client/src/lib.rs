@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "tls", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tls"),
+    doc = "A WebSocket client on the codec and the connection driver of wsrv, without TLS."
+)]
 #![forbid(unsafe_code)]
 
 mod client;

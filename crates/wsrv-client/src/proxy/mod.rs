@@ -19,7 +19,7 @@ use wsrv_rfc6455::handshake::{AnswerHead, HeadError, HeadLimits};
 /// ```
 /// use wsrv_client::{Client, Proxy};
 ///
-/// let client = Client::new("wss://example.com/")?.proxy(Proxy::new("http://user:password@proxy.example:3128")?);
+/// let client = Client::new("ws://example.com/")?.proxy(Proxy::new("http://user:password@proxy.example:3128")?);
 /// let client = client.proxy(Proxy::new("socks5://127.0.0.1:1080")?);
 /// # let _ = client;
 /// # Ok::<(), wsrv_client::ConnectError>(())
