@@ -469,6 +469,13 @@ async fn messages_are_compressed_if_both_want_that() {
         assert_eq!(compression.stats().inflated > 0, is_offered);
         assert_eq!(server.stats().inflated > 0, is_offered);
     }
+    // Small on the way, and too large in the end.
+    let compression = Compression::new(Deflate::default());
+    let client = client.deflate(&compression).message_limits(MessageLimits::default().with_max_message(1_000));
+    let mut socket = soon(client.connect()).await.unwrap();
+    socket.send("a".repeat(100_000)).await.unwrap();
+    assert!(soon(socket.recv()).await.is_none());
+    assert_eq!(socket.close_frame().unwrap().code, CloseCode::TOO_BIG);
 }
 
 #[tokio::test]
