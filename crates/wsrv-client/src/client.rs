@@ -213,6 +213,8 @@ impl Client {
     /// None is followed from `wss` to `ws`, nor to a URL with a user and password. As soon as one leads to another origin
     /// (scheme, host or port), nothing that was [added](Self::header) to the request is sent any more, but for `Origin` and
     /// `User-Agent`: no cookie, no authorization, no header of the application's own; neither there nor from there on.
+    /// Subprotocols are offered there as well, so where redirections are followed, none should hold a token. Nor does a client's
+    /// [certificate](Self::tls) know of origins: whoever asks for it gets to see it.
     pub fn redirects(mut self, most: usize) -> Self {
         self.redirects = most;
         self
