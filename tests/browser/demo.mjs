@@ -481,7 +481,10 @@ function exchange({ url, messages, code, reason }) {
 }
 
 async function echo(browser) {
-  const server = await serve(conformance, '--listen', '127.0.0.1:0', '--max-message', '100000');
+  const server = await serve(
+    conformance,
+    ...['--listen', '127.0.0.1:0', '--max-message', '100000', '--deflate', 'all'],
+  );
   const blank = http.createServer((_, answer) => {
     answer.setHeader('content-type', 'text/html');
     answer.end('<!doctype html><title>blank</title>');
@@ -503,6 +506,13 @@ async function echo(browser) {
       const { echoes, code, reason, wasClean } = await talk(messages, 1000, 'bye');
       assert.deepEqual(echoes, messages);
       assert.deepEqual({ code, reason, wasClean }, { code: 1000, reason: 'bye', wasClean: true });
+    });
+
+    await check('messages are compressed', async () => {
+      const messages = Array.from({ length: 20 }, (_, number) => `${number} ${'squeeze '.repeat(number * 100)}`);
+      const { echoes, extensions, code } = await talk(messages, 1000, '');
+      assert.match(extensions, /^permessage-deflate/);
+      assert.deepEqual({ echoes, code }, { echoes: messages, code: 1000 });
     });
 
     await check('a close code of the application comes back', async () => {

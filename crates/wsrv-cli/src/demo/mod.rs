@@ -42,6 +42,7 @@ pub(crate) fn app(edge: &Edge) -> Result<App, Box<dyn std::error::Error>> {
         .message_limits(MessageLimits::default().with_max_message(16 * 1024))
         .gate(KnownRoom(rooms.clone()));
     Ok(app
+        .deflate(Deflate::default())
         .observe(figures.clone())
         .route("/chat/{room}", chat)
         .route("/stats", FiguresFeed(figures))
