@@ -6,6 +6,7 @@ names are hashes, stays.
 """
 
 import pathlib
+import zlib
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 KEY = b"\x37\xfa\x21\x3d"
@@ -126,6 +127,53 @@ def streams(target, key):
         add(f"limits-{limits}-fragments", fragments(TEXT, *parts), fragments(TEXT, *parts, b"x"), limits=limits)
     add("limits-5-empty", frame(TEXT), frame(TEXT, b"a"), limits=5)
     add("limits-6-no-fragments", frame(TEXT, b"a"), fragments(TEXT, b"a"), fragments(TEXT, b"a", b"b"), limits=6)
+
+
+# --- compressed frames ------------------------------------------------------------
+
+
+def deflate_stream():
+    """Frames of a server. Bits of the limits: 1 no context takeover, 2 and 4 a smaller message, 8 a ratio, 16 level 6."""
+
+    def frame(packed, opcode=TEXT, fin=True, reserved=4):
+        return encoded(opcode, packed, fin, reserved, None)
+
+    def add(name, *frames, **how):
+        seed("deflate_stream", name, reads(b"".join(frames), **how))
+
+    def packed(message, level=9, bits=15):
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -bits)
+        return (deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
+    last = bytes.fromhex("f348cdc9c90700")
+    # RFC 7692, section 7.2.3.
+    add("rfc-one-block", frame(hello))
+    add("rfc-fragments", frame(hello[:3], fin=False), frame(hello[3:], CONTINUATION, reserved=0))
+    add("rfc-context", frame(hello), frame(again))
+    add("rfc-context-without-takeover", frame(hello), frame(again), limits=1)
+    add("rfc-stored", frame(bytes.fromhex("000500faff48656c6c6f00")))
+    add("rfc-last-block", frame(last + b"\0"))
+    add("rfc-two-blocks", frame(bytes.fromhex("f24805000000ffffcac9c90700")))
+    add("rfc-empty", frame(b"\0"))
+    add("last-block-alone", frame(last), frame(again))
+    add("last-blocks", frame(last * 3), frame(b"\x03\x00" * 40))
+    add("cut-off", frame(hello[:-1]))
+    add("nothing-at-all", frame(b""))
+    add("no-such-block", frame(b"\x07"))
+    add("too-far-back", frame(again))
+    add("bomb", frame(packed(bytes(100_000)), BINARY))
+    add("bomb-over-the-ratio", frame(packed(bytes(70_000)), BINARY), limits=8)
+    add("at-the-limit", frame(packed(bytes(1000)), BINARY), limits=2)
+    add("over-the-limit", frame(packed(bytes(1001)), BINARY), limits=2)
+    add("noise", frame(packed(bytes(at * at % 251 for at in range(300))), BINARY), limits=16)
+    add("not-utf8", frame(packed(b"\xff\xfe")))
+    add("utf8", frame(packed("grüße 😀 ".encode() * 4)), limits=16)
+    add("plain-between", frame(hello), frame(b"plain", reserved=0), frame(again))
+    add("ping-between", frame(hello[:3], fin=False), encoded(PING, b"?", key=None), frame(hello[3:], CONTINUATION, reserved=0))
+    add("bit-on-continuation", frame(hello[:3], fin=False), frame(hello[3:], CONTINUATION))
+    add("bit-on-ping", encoded(PING, b"", reserved=4, key=None))
+    add("other-bits", frame(hello, reserved=6))
 
 
 # --- heads ----------------------------------------------------------------------
@@ -457,5 +505,5 @@ def session_php():
 
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php):
+for target in (deflate_stream, request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php):
     target()

@@ -35,6 +35,11 @@ fn frames_of_the_corpus_mean_the_same_to_a_client_in_all_reads() {
 }
 
 #[test]
+fn compressed_frames_of_the_corpus_mean_the_same_in_all_reads_and_arrive_again() {
+    replay(targets::deflate_stream, "deflate_stream");
+}
+
+#[test]
 fn request_heads_of_the_corpus_are_the_same_in_all_reads() {
     replay(targets::request_head, "request_head");
 }

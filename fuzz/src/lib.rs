@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer_head;
+mod deflate_stream;
 mod forwarded;
 mod handshake;
 mod heads;
@@ -18,6 +19,7 @@ mod session_php;
 mod wamp_message;
 
 pub use answer_head::answer_head;
+pub use deflate_stream::deflate_stream;
 pub use forwarded::forwarded;
 pub use handshake::handshake;
 pub use message_stream::{client_stream, message_stream};

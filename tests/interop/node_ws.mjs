@@ -28,6 +28,7 @@ class Peer {
   constructor(address, options) {
     this.ws = new WebSocket(address, { perMessageDeflate: false, ...options });
     this.events = [];
+    this.ws.on('upgrade', (answer) => (this.extensions = answer.headers['sec-websocket-extensions'] ?? ''));
     this.ws.on('open', () => this.push({ open: true }));
     this.ws.on('message', (data, isBinary) => this.push({ message: isBinary ? data : data.toString() }));
     this.ws.on('pong', (data) => this.push({ pong: data.toString('latin1') }));
@@ -127,7 +128,7 @@ const checks = {
         connected(
           url,
           async (peer) => {
-            const agreed = peer.ws.extensions;
+            const agreed = peer.extensions;
             assert(agreed.startsWith('permessage-deflate'), agreed);
             for (const [name, wanted] of Object.entries(offer)) {
               const parameter = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
