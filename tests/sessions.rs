@@ -1,72 +1,29 @@
 //! Visitors who have logged in at a real PHP, on sockets of ours.
 
 mod common;
+#[path = "common/front.rs"]
+mod front;
 
 use common::{Peer, Running, serve, soon, upgrade};
-use rustix::process::{Pid, Signal, kill_process_group};
+use front::Front;
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use wsrv_app::prelude::*;
 use wsrv_session::cookie::Plain;
 use wsrv_session::{Codec, FileNames, FilesStore, Session, SessionOf, SessionWatch, Sessions, Users};
 
-/// PHP's own web server with a log-in.
-struct Front {
-    addr: SocketAddr,
-    dir: PathBuf,
-    php: Child,
+/// PHP's own web server with a log-in, and where it keeps its sessions.
+struct Php {
+    front: Front,
+    dir: TempDir,
 }
 
-impl Front {
+impl Php {
     fn start(serializer: &str) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let addr = (Ipv4Addr::LOCALHOST, port).into();
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sessions-{serializer}-{port}"));
-        std::fs::create_dir_all(&dir).unwrap();
-        let mut php = Command::new("php")
-            .args(["-S", &format!("127.0.0.1:{port}"), "php/front.php"])
-            .envs([("SERIALIZER", serializer), ("PHP_CLI_SERVER_WORKERS", "4")])
-            .env("SESSION_DIR", &dir)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::null())
-            // With its workers, to be ended together.
-            .process_group(0)
-            .spawn()
-            .expect("php is installed");
-        let began = Instant::now();
-        while TcpStream::connect(addr).is_err() {
-            assert!(php.try_wait().unwrap().is_none(), "php has ended");
-            assert!(began.elapsed() < Duration::from_secs(20), "php does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Front { addr, dir, php }
-    }
-
-    /// What a page says, and the cookie it sets.
-    async fn get(&self, path: &str, cookie: &str) -> (Value, Option<String>) {
-        let mut peer = Peer::connect(self.addr).await;
-        peer.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n").as_bytes()).await;
-        let head = peer.head().await;
-        assert!(head.contains(" 200 "), "{head}");
-        let set = head.lines().filter_map(|line| line.strip_prefix("Set-Cookie: ")).next_back();
-        let set = set.map(|cookie| cookie.split(';').next().unwrap().to_owned());
-        (serde_json::from_slice(&peer.rest().await).unwrap(), set)
-    }
-
-    async fn log_in(&self, user: &str) -> String {
-        self.get(&format!("/login?u={user}"), "").await.1.expect("a cookie")
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.php), Signal::KILL);
-        let _ = self.php.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let dir = tempfile::tempdir().unwrap();
+        let store = format!("files:{}", dir.path().display());
+        Php { front: Front::php("front.php", &store, dir.path(), &[("SERIALIZER", serializer)]), dir }
     }
 }
 
@@ -93,8 +50,8 @@ async fn tell(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn server(front: &Front, codec: Codec) -> (Running, Users) {
-    let files = FilesStore::new(&front.dir, FileNames::Php { levels: 0 }, Duration::from_secs(1440))
+async fn server(php: &Php, codec: Codec) -> (Running, Users) {
+    let files = FilesStore::new(php.dir.path(), FileNames::Php { levels: 0 }, Duration::from_secs(1440))
         .lock_wait(Duration::from_millis(300));
     let sessions = Sessions::new(Plain::php("PHPSESSID"), files, codec);
     let watch = SessionWatch::every(Duration::from_millis(200)).keep_while(|before, now| user(before) == user(now));
@@ -120,11 +77,12 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
     for (serializer, codec) in
         [("php", Codec::php()), ("php_binary", Codec::php_binary()), ("php_serialize", Codec::php_serialize())]
     {
-        let front = Front::start(serializer);
-        let (server, users) = server(&front, codec).await;
+        let php = Php::start(serializer);
+        let front = &php.front;
+        let (server, users) = server(&php, codec).await;
         let nobody = told(&mut connect(&server, "").await).await;
         assert_eq!(nobody["user"], Value::Null);
-        let cookie = front.log_in("ada").await;
+        let cookie = front.log_in("ada", "").await;
         let mut ada = connect(&server, &cookie).await;
         let (page, _) = front.get("/whoami", &cookie).await;
         let on_the_socket = told(&mut ada).await;
@@ -139,7 +97,7 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
         assert_eq!(ada.text().await, "from anywhere");
         front.get("/logout", &cookie).await;
         assert_eq!(ada.close_code().await, 4401, "{serializer}");
-        let cookie = front.log_in("bob").await;
+        let cookie = front.log_in("bob", "").await;
         let mut bob = connect(&server, &cookie).await;
         assert_eq!(told(&mut bob).await["user"], "bob");
         front.get("/destroy", &cookie).await;
@@ -149,9 +107,10 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
 
 #[tokio::test]
 async fn a_page_that_takes_long_holds_up_no_socket_and_no_socket_holds_up_a_page() {
-    let front = Front::start("php");
-    let (server, _) = server(&front, Codec::php()).await;
-    let cookie = front.log_in("ada").await;
+    let php = Php::start("php");
+    let front = &php.front;
+    let (server, _) = server(&php, Codec::php()).await;
+    let cookie = front.log_in("ada", "").await;
     let slow = async {
         let began = Instant::now();
         front.get("/slow", &cookie).await;

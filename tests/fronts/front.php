@@ -1,5 +1,5 @@
 <?php
-// A front end with a log-in, for `php -S`: SESSION_DIR and SERIALIZER say how it keeps its sessions.
+// A log-in with PHP's own sessions, for `php -S`. STORE says where they are kept, SERIALIZER how they are written.
 
 final class Profile
 {
@@ -15,7 +15,10 @@ final class Profile
     }
 }
 
-ini_set('session.save_path', getenv('SESSION_DIR'));
+[$handler, $place] = explode(':', getenv('STORE'), 2);
+ini_set('session.save_handler', $handler);
+// The extension for Redis has a scheme of its own.
+ini_set('session.save_path', $handler === 'redis' ? "tcp:$place" : $place);
 ini_set('session.serialize_handler', getenv('SERIALIZER'));
 session_start();
 switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
@@ -39,4 +42,4 @@ switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         break;
 }
 header('Content-Type: application/json');
-echo json_encode(['user' => $_SESSION['user'] ?? null, 'roles' => $_SESSION['roles'] ?? null]);
+echo json_encode(['user' => $_SESSION['user'] ?? null, 'roles' => $_SESSION['roles'] ?? []]);
