@@ -23,7 +23,8 @@ impl Php {
     fn start(serializer: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = format!("files:{}", dir.path().display());
-        Php { front: Front::php("front.php", &store, dir.path(), &[("SERIALIZER", serializer)]), dir }
+        let settings = [("SERIALIZER", serializer)];
+        Php { front: Front::php("front.php", &store, dir.path(), "PHPSESSID", &settings), dir }
     }
 }
 

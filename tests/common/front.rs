@@ -22,7 +22,7 @@ pub struct Front {
 
 impl Front {
     /// Starts it in `tests/fronts`, with `PORT` and `STORE` in its environment, and waits until it listens. `dir` is for its
-    /// log, `cookie` what its cookie is called.
+    /// log, `cookie` what its first cookie is called.
     pub fn start(mut program: Command, port: u16, store: &str, dir: &Path, cookie: &'static str) -> Self {
         let addr = (Ipv4Addr::LOCALHOST, port).into();
         let log = dir.join("front.log");
@@ -48,42 +48,50 @@ impl Front {
     }
 
     /// PHP's own web server with this script.
-    pub fn php(script: &str, store: &str, dir: &Path, settings: &[(&str, &str)]) -> Self {
+    pub fn php(script: &str, store: &str, dir: &Path, cookie: &'static str, settings: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut php = Command::new("php");
         php.args(["-S", &format!("127.0.0.1:{port}"), script]).env("PHP_CLI_SERVER_WORKERS", "4");
         php.envs(settings.iter().copied());
-        Self::start(php, port, store, dir, "PHPSESSID")
+        Self::start(php, port, store, dir, cookie)
     }
 
-    /// What a page says, and the cookie that a visitor with this one has from then on.
-    pub async fn get(&self, path: &str, cookie: &str) -> (Value, String) {
+    /// What a page says, and the cookies that a visitor with these has from then on.
+    pub async fn get(&self, path: &str, cookies: &str) -> (Value, String) {
         let mut peer = Peer::connect(self.addr).await;
-        peer.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n").as_bytes()).await;
+        peer.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {cookies}\r\n\r\n").as_bytes()).await;
         let head = peer.head().await;
         assert!(head.contains(" 200 "), "{path}: {head}{}", self.said());
+        let mut jar: Vec<&str> = cookies.split("; ").filter(|pair| !pair.is_empty()).collect();
         let headers = head.lines().filter_map(|line| line.split_once(':'));
-        let mut set =
-            headers.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).map(|(_, value)| value.trim());
-        let ours = set.rfind(|value| value.split('=').next() == Some(self.cookie));
-        let cookie = ours.map_or(cookie, |value| value.split(';').next().unwrap()).to_owned();
-        (serde_json::from_slice(&peer.rest().await).unwrap(), cookie)
+        for (_, set) in headers.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+            let pair = set.split(';').next().unwrap().trim();
+            let name = |pair: &str| pair.split('=').next().unwrap().to_owned();
+            match jar.iter_mut().find(|known| name(known) == name(pair)) {
+                Some(known) => *known = pair,
+                None => jar.push(pair),
+            }
+        }
+        (serde_json::from_slice(&peer.rest().await).unwrap(), jar.join("; "))
     }
 
-    /// The cookie of a visitor who had this one, or none, and has logged in.
-    pub async fn log_in(&self, user: &str, cookie: &str) -> String {
-        let (_, cookie) = self.get(&format!("/login?u={user}"), cookie).await;
-        assert!(cookie.starts_with(self.cookie), "no cookie: {cookie}");
-        cookie
+    /// The cookies of a visitor who had these, or none, and has logged in.
+    pub async fn log_in(&self, user: &str, cookies: &str) -> String {
+        let (_, cookies) = self.get(&format!("/login?u={user}"), cookies).await;
+        assert!(cookies.starts_with(self.cookie), "no cookie: {cookies}");
+        cookies
     }
 
-    /// What its cookie is called.
+    /// What its first cookie is called.
     pub fn cookie(&self) -> &'static str {
         self.cookie
     }
 
+    /// The end of its log.
     fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 }
 

@@ -6,7 +6,10 @@ use crate::site::Place;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
-use wsrv_session::cookie::{DjangoCookie, DjangoSigner, ExpressCookie, ItsdangerousCookie, JarCookie, Plain, Secret};
+use wsrv_session::cookie::{
+    DjangoCookie, DjangoSigner, ExpressCookie, ItsdangerousCookie, JarCookie, LaravelCipher, LaravelCookie,
+    LaravelKeys, Plain, Secret,
+};
 use wsrv_session::{Codec, FileNames, FilesStore, PostgresStore, RedisStore, Session, SessionTable, Sessions};
 
 /// A front end with its sessions in one place.
@@ -43,6 +46,9 @@ impl Kept {
 
 /// What cookies are signed with. tower-sessions wants 64 bytes.
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Laravel's, of 32 bytes.
+const APP_KEY: &str = "base64:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 pub(crate) static ROWS: &[Row] = &[
     Row {
@@ -87,6 +93,51 @@ pub(crate) static ROWS: &[Row] = &[
         front: |place| php("symfony.php", place, "php"),
         sessions: |place| Sessions::symfony(place.counted(postgres(place, SessionTable::symfony()))),
         values: symfony,
+    },
+    Row {
+        name: "Laravel, files",
+        kept: Kept::Files,
+        signed: true,
+        front: laravel_front,
+        sessions: |place| {
+            let files = FilesStore::new(place.dir(), FileNames::Id, Duration::from_secs(7200));
+            Sessions::laravel(laravel_cookie(), place.counted(files))
+        },
+        values: laravel,
+    },
+    Row {
+        name: "Laravel, Redis",
+        kept: Kept::Redis,
+        signed: true,
+        front: laravel_front,
+        sessions: |place| {
+            let store = place.counted(redis(place, "laravel_database_laravel_cache:"));
+            Sessions::laravel(laravel_cookie(), store).codec(Codec::php_serialize().in_php_string())
+        },
+        values: laravel,
+    },
+    Row {
+        name: "Laravel, PostgreSQL",
+        kept: Kept::Postgres,
+        signed: true,
+        front: laravel_front,
+        sessions: |place| {
+            let table = SessionTable::laravel(Duration::from_secs(7200));
+            let sessions = Sessions::laravel(laravel_cookie(), place.counted(postgres(place, table)));
+            sessions.codec(Codec::php_serialize().in_base64())
+        },
+        values: laravel,
+    },
+    Row {
+        name: "Laravel, cookies",
+        kept: Kept::Cookie,
+        signed: true,
+        front: laravel_front,
+        sessions: |_| {
+            let cookie = laravel_cookie().with_cookie_driver();
+            Sessions::in_cookie(cookie, Codec::php_serialize().in_laravel_cookie())
+        },
+        values: laravel,
     },
     Row {
         name: "express, Redis",
@@ -172,7 +223,11 @@ fn start(mut program: Command, place: &Place, cookie: &'static str) -> Front {
 }
 
 fn php(script: &str, place: &Place, serializer: &str) -> Front {
-    Front::php(script, &place.url, place.dir(), &[("SERIALIZER", serializer)])
+    Front::php(script, &place.url, place.dir(), "PHPSESSID", &[("SERIALIZER", serializer)])
+}
+
+fn laravel_front(place: &Place) -> Front {
+    Front::php("laravel.php", &place.url, place.dir(), "laravel_session", &[("APP_KEY", APP_KEY)])
 }
 
 fn python(script: &str, place: &Place, cookie: &'static str) -> Front {
@@ -190,6 +245,10 @@ fn tools(name: &str) -> String {
 
 fn secret() -> Secret {
     Secret::new(SECRET).unwrap()
+}
+
+fn laravel_cookie() -> LaravelCookie {
+    LaravelCookie::new(LaravelKeys::new(LaravelCipher::Aes256Cbc, APP_KEY).unwrap())
 }
 
 fn files(place: &Place) -> FilesStore {
@@ -236,6 +295,15 @@ fn symfony(session: &Session) -> Value {
         "roles": symfony.attribute::<Vec<String>>("roles").unwrap().unwrap_or_default(),
         "notices": symfony.flashes("notice").unwrap(),
         "token": token,
+    })
+}
+
+fn laravel(session: &Session) -> Value {
+    let laravel = session.laravel();
+    json!({
+        "user": laravel.user_id::<String>("web").unwrap(),
+        "roles": session.get::<Vec<String>>("roles").unwrap().unwrap_or_default(),
+        "notices": laravel.flash::<Vec<String>>("notices").unwrap().unwrap_or_default(),
     })
 }
 
