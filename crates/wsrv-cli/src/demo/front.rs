@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -42,15 +42,18 @@ impl FrontEnd {
 
     /// One of its pages, by what stands behind [`PATH`].
     pub(crate) async fn answer(&self, page: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if page != "whoami" && !["login", "basket", "logout"].contains(&page) {
-            return told(StatusCode::NOT_FOUND, "there is nothing here");
-        }
-        let wanted = if page == "whoami" { Method::GET } else { Method::POST };
-        if request.method() != wanted {
-            return told(StatusCode::METHOD_NOT_ALLOWED, "not this method");
+        let method = match page {
+            "whoami" => Method::GET,
+            "login" | "basket" | "logout" => Method::POST,
+            _ => return told(StatusCode::NOT_FOUND, "there is nothing here"),
+        };
+        if request.method() != method {
+            let mut answer = told(StatusCode::METHOD_NOT_ALLOWED, "not this method");
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_str(method.as_str()).expect("a token"));
+            return answer;
         }
         // Another site's page could log its visitor in or out here.
-        if wanted == Method::POST && !is_own_page(request.headers()) {
+        if method == Method::POST && !is_own_page(request.headers()) {
             return told(StatusCode::FORBIDDEN, "not from a page of another site");
         }
         let Some(session) = self.session(request.headers()).await else {
@@ -141,16 +144,18 @@ async fn name_of(request: Request<Incoming>) -> Option<String> {
 
 /// Who the front end takes the visitor for.
 fn who(user: Option<&str>, basket: u32) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::from(json!({ "user": user, "basket": basket }).to_string()));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    as_json(StatusCode::OK, &json!({ "user": user, "basket": basket }))
 }
 
 fn told(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::from(json!({ "error": why }).to_string()));
+    as_json(status, &json!({ "error": why }))
+}
+
+fn as_json(status: StatusCode, what: &Value) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::from(what.to_string()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
