@@ -29,11 +29,17 @@ pub use id::{IdPolicy, SessionId};
 pub use limits::Limits;
 pub use session::{Session, State};
 pub use sessions::Sessions;
+#[cfg(feature = "mysql")]
+pub use store::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use store::SessionTable;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 pub use store::{BoxStore, MemoryStore, RawSession, Store, StoreError};
 #[cfg(feature = "files")]
 pub use store::{FileNames, FilesStore};
-#[cfg(feature = "postgres")]
-pub use store::{PostgresStore, SessionTable};
 pub use views::{Laravel, Symfony, SymfonyToken};

@@ -3,21 +3,29 @@
 #[cfg(feature = "files")]
 mod files;
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod table;
 
 #[cfg(feature = "files")]
 pub use files::{FileNames, FilesStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use table::SessionTable;
 
 use crate::{SessionError, SessionId};
@@ -69,7 +77,7 @@ impl StoreError {
 }
 
 /// A limit of bytes, of which one more can be asked for everywhere: PostgreSQL counts in 32 bits.
-#[cfg(any(feature = "files", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "files", feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
 fn clamped(max_input: usize) -> usize {
     max_input.min(i32::MAX as usize - 1)
 }

@@ -1,11 +1,11 @@
 //! Sessions in PostgreSQL.
 
-use super::table::time;
+use super::table::{Dialect, record};
 use super::{RawSession, SessionTable, Store, StoreError, clamped};
-use crate::{Limits, SessionError, SessionId};
+use crate::{Limits, SessionId};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio_postgres::NoTls;
 
 /// Reads sessions from a table in PostgreSQL: of Symfony, Laravel, `connect-pg-simple`, Django or tower-sessions.
@@ -46,13 +46,13 @@ impl PostgresStore {
             .build()
             .map_err(StoreError::failed)?;
         let max_input = Limits::default().max_input;
-        Ok(PostgresStore { pool, select: table.select(max_input), max_input, table })
+        Ok(PostgresStore { pool, select: table.select::<Postgres>(max_input), max_input, table })
     }
 
     /// How large a session may be: 2 GiB at most. Default: as [`Limits`] says.
     pub fn max_input(mut self, bytes: usize) -> Self {
         self.max_input = clamped(bytes);
-        self.select = self.table.select(self.max_input);
+        self.select = self.table.select::<Postgres>(self.max_input);
         self
     }
 }
@@ -65,13 +65,8 @@ impl Store for PostgresStore {
             return Ok(None);
         };
         let bytes: Vec<u8> = row.try_get(0).map_err(StoreError::failed)?;
-        let end: Option<f64> = row.try_get(1).map_err(StoreError::failed)?;
-        if bytes.len() > self.max_input {
-            return Err(SessionError::Limit.into());
-        }
-        let expires = end.and_then(time);
-        let is_over = expires.is_some_and(|expires| expires < SystemTime::now());
-        Ok((!is_over).then(|| RawSession::new(bytes, expires)))
+        let end: f64 = row.try_get(1).map_err(StoreError::failed)?;
+        record(bytes, end, self.max_input)
     }
 }
 
@@ -79,5 +74,28 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The pool's own may show a password.
         f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+struct Postgres;
+
+impl Dialect for Postgres {
+    const QUOTE: char = '"';
+
+    fn bytes(column: &str, is_text: bool, most: usize) -> String {
+        let bytes = if is_text { format!("convert_to({column}::text, 'UTF8')") } else { column.to_owned() };
+        format!("substr({bytes}, 1, {})", most + 1)
+    }
+
+    fn number(expression: &str) -> String {
+        format!("({expression})::double precision")
+    }
+
+    fn seconds(column: &str) -> String {
+        format!("extract(epoch from {column}::timestamptz)")
+    }
+
+    fn is_asked_for(column: &str) -> String {
+        format!("{column} = $1")
     }
 }
