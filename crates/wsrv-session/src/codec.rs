@@ -5,6 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{Limits, SessionData, SessionError, json, php};
@@ -26,7 +27,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// assert_eq!(record.data.get("id").and_then(|id| id.as_i64()), Some(42));
 /// # Ok::<(), wsrv_session::SessionError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Codec {
     format: Format,
     /// The outermost last.
@@ -45,11 +46,25 @@ enum Format {
     TowerMsgpack,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 enum Wrapper {
     Base64,
     PhpString,
     LaravelCookie,
+    Seal(Arc<Open>),
+}
+
+type Open = dyn Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync;
+
+impl fmt::Debug for Wrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wrapper::Base64 => "Base64",
+            Wrapper::PhpString => "PhpString",
+            Wrapper::LaravelCookie => "LaravelCookie",
+            Wrapper::Seal(_) => "Seal",
+        })
+    }
 }
 
 /// What a store's record or a cookie holds.
@@ -109,6 +124,16 @@ impl Codec {
         Codec::new(Format::ExpressJson)
     }
 
+    /// Django's record: a JSON object that this [signer](crate::cookie::DjangoSigner::records) has signed. An empty one has
+    /// nothing in it, as the backend `file` makes them.
+    #[cfg(feature = "django")]
+    pub fn django(signer: crate::cookie::DjangoSigner) -> Self {
+        Codec::json().opened_by(move |record| match record {
+            [] => Ok(Bytes::from_static(b"{}")),
+            _ => signer.open(record, SystemTime::now(), None),
+        })
+    }
+
     /// The MessagePack record of tower-sessions, which names its id and says when it expires.
     #[cfg(feature = "msgpack")]
     pub fn tower() -> Self {
@@ -130,6 +155,19 @@ impl Codec {
         self.within(Wrapper::LaravelCookie)
     }
 
+    /// The same, signed or encrypted, and opened by this.
+    ///
+    /// The record comes from a store, so it is not trusted before this has opened it.
+    pub fn opened_by(self, open: impl Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync + 'static) -> Self {
+        self.within(Wrapper::Seal(Arc::new(open)))
+    }
+
+    /// The same as Laravel encrypts it with these keys, for `SESSION_ENCRYPT=true`.
+    #[cfg(feature = "laravel")]
+    pub fn encrypted_by_laravel(self, keys: crate::cookie::LaravelKeys) -> Self {
+        self.in_php_string().opened_by(move |envelope| keys.open_record(envelope))
+    }
+
     fn within(mut self, wrapper: Wrapper) -> Self {
         self.wrappers.push(wrapper);
         self
@@ -140,7 +178,8 @@ impl Codec {
     /// # Errors
     ///
     /// [`SessionError::CorruptData`], [`SessionError::Limit`] or [`SessionError::Unsupported`]. A record that has
-    /// expired is no error here: see [`Record::expires_at`].
+    /// expired is no error here: see [`Record::expires_at`]. What [opens](Codec::opened_by) the record may say something
+    /// else.
     pub fn decode(&self, input: Bytes, limits: &Limits) -> Result<Record, SessionError> {
         if input.len() > limits.max_input {
             return Err(SessionError::Limit);
@@ -151,6 +190,7 @@ impl Codec {
             match wrapper {
                 Wrapper::Base64 => input = BASE64.decode(&input).map_err(|_| SessionError::CorruptData)?.into(),
                 Wrapper::PhpString => input = php::unwrap_string(input, limits)?,
+                Wrapper::Seal(open) => input = open(&input)?,
                 Wrapper::LaravelCookie => {
                     let cookie = json::decode_json_object(input, limits)?;
                     let data = cookie.get("data").and_then(|data| data.as_bytes()).ok_or(SessionError::CorruptData)?;

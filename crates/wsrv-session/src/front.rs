@@ -19,14 +19,10 @@ pub(crate) struct Parts {
     pub(crate) extractor: Arc<dyn Extractor>,
     /// `None`: the cookie has all.
     pub(crate) store: Option<BoxStore>,
-    /// Takes the seal off a record.
-    pub(crate) open: Option<Arc<Open>>,
     pub(crate) codec: Codec,
     pub(crate) limits: Limits,
     pub(crate) store_timeout: Duration,
 }
-
-pub(crate) type Open = dyn Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync;
 
 impl Front {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -53,13 +49,7 @@ impl Front {
             return Ok(Session::absent(self.clone(), Some(id), State::Gone));
         };
         match timeout(self.0.store_timeout, store.load(&id)).await.map_err(|_| StoreError::Timeout)?? {
-            Some(raw) => {
-                let bytes = match &self.0.open {
-                    Some(open) => open(&raw.bytes)?,
-                    None => raw.bytes,
-                };
-                self.read(Some(id), bytes, raw.expires)
-            }
+            Some(raw) => self.read(Some(id), raw.bytes, raw.expires),
             None => Ok(Session::absent(self.clone(), Some(id), State::Gone)),
         }
     }

@@ -1,4 +1,4 @@
-//! Sessions in files, as PHP, Laravel and express keep them.
+//! Sessions in files, as PHP, Laravel, Django and express keep them.
 
 use super::{RawSession, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 /// What a session's file is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileNames {
     /// `sess_` and the id, as PHP has it, in so many levels of directories that are called by the id's first characters
@@ -24,6 +24,8 @@ pub enum FileNames {
     },
     /// The id, as Laravel has it.
     Id,
+    /// This and the id, as Django's backend `file` has it: `sessionid`, or what `SESSION_COOKIE_NAME` says.
+    Prefixed(String),
     /// The id and `.json`, as express's `session-file-store` has it.
     Json,
 }
@@ -60,7 +62,8 @@ const LONGEST_NAME: usize = 255;
 
 impl FilesStore {
     /// Sessions in this directory that end when their file was not touched for so long: `session.gc_maxlifetime` of PHP
-    /// (1,440 s unless it is set), `lifetime` of Laravel (120 min), `ttl` of `session-file-store` (an hour).
+    /// (1,440 s unless it is set), `lifetime` of Laravel (120 min), `SESSION_COOKIE_AGE` of Django (two weeks), `ttl` of
+    /// `session-file-store` (an hour).
     pub fn new(dir: impl Into<PathBuf>, names: FileNames, lifetime: Duration) -> Self {
         let (lock_wait, max_input) = (Duration::from_millis(500), Limits::default().max_input);
         let files = Files { dir: dir.into(), names, lifetime, lock_wait, max_input };
@@ -118,9 +121,10 @@ impl Files {
     fn path(&self, id: &str) -> Option<PathBuf> {
         let is_name =
             !id.is_empty() && !id.starts_with('.') && !id.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0));
-        let (name, levels) = match self.names {
-            FileNames::Php { levels } => (format!("sess_{id}"), levels),
+        let (name, levels) = match &self.names {
+            FileNames::Php { levels } => (format!("sess_{id}"), *levels),
             FileNames::Id => (id.to_owned(), 0),
+            FileNames::Prefixed(prefix) => (format!("{prefix}{id}"), 0),
             FileNames::Json => (format!("{id}.json"), 0),
         };
         let dirs: Vec<char> = id.chars().take(levels.into()).collect();
@@ -221,6 +225,7 @@ mod tests {
             (FileNames::Php { levels: 0 }, "sess_abc"),
             (FileNames::Php { levels: 2 }, "a/b/sess_abc"),
             (FileNames::Id, "abc"),
+            (FileNames::Prefixed("sessionid".to_owned()), "sessionidabc"),
             (FileNames::Json, "abc.json"),
         ] {
             let (dir, store) = store(names);
