@@ -69,7 +69,7 @@ impl Store for MySqlStore {
         connection.is_between_answers = false;
         let asked = connection.conn.exec_first::<Row, _, _>(&self.select, (id.as_str(), id.as_str()));
         let row = timeout(PATIENCE, asked).await.map_err(|_| StoreError::Timeout)?;
-        connection.is_between_answers = true;
+        connection.is_between_answers = matches!(row, Ok(_) | Err(mysql_async::Error::Server(_)));
         let Some(mut row) = row.map_err(StoreError::failed)? else { return Ok(None) };
         match (row.take(0), row.take(1)) {
             (Some(Value::Bytes(bytes)), Some(Value::Double(end))) => record(bytes, end, self.max_input),
