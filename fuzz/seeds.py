@@ -472,7 +472,7 @@ def session_record():
 
     for at, json in enumerate((
         b"{}", b"[]", b"[1]", b"null", b'{"a":1,"b":[true,false,null,-2.5e1,"x"],"a":{"":{}}}', b'{"a":18446744073709551616,"b":-9223372036854775808,"c":1e400,"d":-0,"e":01}',
-        b'{"a":"\\ud83d\\ude00\\n\\u0000"}', b'{"a":"\\ud83d"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b' {"a" : [ ] ,\t"b":{ }}\r\n', b'{"a":1,}', b"\x80\x05}\x94.", b'{"a":' * 19 + b"{}" + b"}" * 19, b'{"a":' * 30,
+        b'{"a":"\\ud83d\\ude00\\n\\u0000"}', b'{"a":"\\ud83d"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b' {"a" : [ ] ,\t"b":{ }}\r\n', b'{"a":1,}', b"\x80\x05}\x94.", b'{"a":' * 19 + b"{}" + b"}" * 19, b'{"a":' * 30, b'{"a":184467440784467472001}',
     )):
         add(at, "json", json)
         add(at, "base64", base64.b64encode(json))
