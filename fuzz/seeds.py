@@ -460,7 +460,7 @@ def session_cookie():
     lines = (CORPUS.parent / "src/genuine_cookies.tsv").read_text().splitlines()
     for at, (name, header) in enumerate(line.split("\t") for line in lines):
         value = header.partition("=")[2]
-        for way, changed in (("genuine", header), ("quoted", header.replace(value, f'"{value}"')), ("twice", f"{header}; {header}x"), ("cut", header[:-1])):
+        for way, changed in (("genuine", header), ("quoted", header.replace(value, f'"{value}"')), ("twice", f"{header}; {header}x"), ("cut", header[:-1]), ("changed", header.replace(value, value[:8] + ("x" if value[8] != "x" else "y") + value[9:]))):
             seed("session_cookie", f"{name}-{way}", bytes([at]) + changed.encode())
 
 
