@@ -7,6 +7,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::edit::Container;
 use crate::{Limits, SessionData, SessionError, json, php};
 
 /// PHP and Node.js write the padding, and take text without it.
@@ -142,6 +143,11 @@ impl Codec {
     /// [`SessionError::CorruptData`], [`SessionError::Limit`] or [`SessionError::Unsupported`]. A record that has
     /// expired is no error here: see [`Record::expires_at`].
     pub fn decode(&self, input: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.open(input, limits).map(|(_, record)| record)
+    }
+
+    /// The same, and the text that was inside of what is wrapped around it.
+    pub(crate) fn open(&self, input: Bytes, limits: &Limits) -> Result<(Bytes, Record), SessionError> {
         if input.len() > limits.max_input {
             return Err(SessionError::Limit);
         }
@@ -162,9 +168,45 @@ impl Codec {
                 }
             }
         }
-        let record = self.format.decode(input, limits)?;
+        let record = self.decode_inner(input.clone(), limits)?;
         let expires_at = [record.expires_at, expires_at].into_iter().flatten().min();
-        Ok(Record { expires_at, ..record })
+        Ok((input, Record { expires_at, ..record }))
+    }
+
+    /// Reads what is inside of the wrappers.
+    pub(crate) fn decode_inner(&self, text: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.format.decode(text, limits)
+    }
+
+    /// Puts the wrappers around a text.
+    pub(crate) fn wrapped(&self, text: Bytes) -> Bytes {
+        self.wrappers.iter().fold(text, |text, wrapper| match wrapper {
+            Wrapper::Base64 => BASE64.encode(&text).into(),
+            Wrapper::PhpString => php::edit::string(&text).into(),
+            // Of cookies, which nobody writes here.
+            Wrapper::LaravelCookie => text,
+        })
+    }
+
+    /// What a session is written as, if it is one that can be written.
+    pub(crate) fn container(&self) -> Option<Container> {
+        if self.wrappers.contains(&Wrapper::LaravelCookie) {
+            return None;
+        }
+        match self.format {
+            Format::Php => Some(Container::PhpSession),
+            Format::PhpBinary => Some(Container::PhpBinarySession),
+            Format::PhpSerialize => Some(Container::PhpArray),
+            Format::Json | Format::ExpressJson => Some(Container::JsonObject),
+            Format::PhpValue => None,
+            #[cfg(feature = "msgpack")]
+            Format::TowerMsgpack => None,
+        }
+    }
+
+    /// Whether what is under this key is the front end's own.
+    pub(crate) fn is_reserved(&self, key: &str) -> bool {
+        self.format == Format::ExpressJson && key == "cookie"
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tables of sessions in databases.
 
+mod write;
+
 use std::time::{Duration, SystemTime};
 
 /// Where a front end's table has its sessions: what it is called, what its columns are, and when a row has expired.
