@@ -5,7 +5,7 @@ mod trees;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::SystemTime;
-use trees::{Tree, TreeKey, json_values, same, serialize, string, tree, trees, unique};
+use trees::{PIECES, Tree, TreeKey, json_values, same, serialize, string, tree, trees, unique};
 use wsrv_session::cookie::{Credentials, Extracted, Extractor};
 use wsrv_session::{Codec, Key, Limits, SessionError, Sessions};
 
@@ -73,49 +73,6 @@ fn play_token(token: &[u8]) -> bool {
     drop((token.roles(), token.user_property::<String>("0")));
     token.user().is_none_or(|user| user.class().is_some())
 }
-
-/// Pieces of the formats, so that chance makes something of them that is nearly right.
-const PIECES: &[&[u8]] = &[
-    b"N;",
-    b"b:1;",
-    b"i:0;",
-    b"i:1;",
-    b"i:2;",
-    b"d:0.5;",
-    b"s:1:\"a\";",
-    b"s:0:\"\";",
-    b"a:1:{",
-    b"a:2:{",
-    b"a:0:{}",
-    b"}",
-    b"}}",
-    b"O:1:\"A\":1:{",
-    b"E:3:\"A:B\";",
-    b"C:1:\"A\":4:{i:1;}",
-    b"C:1:\"A\":6:{a:0:{}}",
-    b"R:1;",
-    b"R:2;",
-    b"R:3;",
-    b"r:1;",
-    b"r:2;",
-    b"a|",
-    b"b|",
-    b"|",
-    b"\x01a",
-    b"\x00",
-    b"{",
-    b"\"a\":",
-    b",",
-    b"[",
-    b"]",
-    b"1",
-    b"\"\\n\"",
-    b"\x93\xc4\x10",
-    b"0123456789abcdef",
-    b"\x81\xa1a",
-    b"\xc0",
-    b"\x99\xcd\x07\xe8\x3c\x0e\x1e\x00\x00\x02\x1e\x00",
-];
 
 proptest! {
     #[test]

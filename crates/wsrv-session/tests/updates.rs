@@ -5,7 +5,7 @@ mod trees;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use trees::{Tree, TreeKey, json_values, serialize, trees};
+use trees::{PIECES, Tree, TreeKey, json_values, serialize, trees};
 use wsrv_session::cookie::{Credentials, Extracted, Extractor, Plain};
 use wsrv_session::{
     Codec, Draft, Limits, MemoryStore, RawSession, ReadOnly, Session, SessionError, SessionId, Sessions, State, Store,
@@ -27,9 +27,10 @@ fn updated(
     change: impl FnMut(&mut Draft<'_>) -> Result<(), UpdateError> + Send,
 ) -> Result<Vec<u8>, UpdateError> {
     let store = MemoryStore::new();
-    store.insert("ada", record.to_vec(), None);
     let (outcome, after) = wait(async {
+        // Before it is there: it may be one that cannot be read.
         let session = find(Sessions::new(Plain::php("S"), store.clone(), codec.clone())).await;
+        store.insert("ada", record.to_vec(), None);
         let outcome = session.update(change).await;
         (outcome, store.load(session.id().unwrap()).await.unwrap().unwrap().bytes.to_vec())
     });
@@ -181,6 +182,30 @@ proptest! {
         };
         let outcome = updated(&Codec::json(), written(&entries).as_bytes(), |draft| apply(draft, &acts)).unwrap();
         prop_assert_eq!(String::from_utf8(outcome).unwrap(), written(&after));
+    }
+
+    #[test]
+    fn no_record_that_somebody_has_made_up_makes_a_change_panic_or_do_damage(
+        pieces in vec(prop::sample::select(PIECES), 0..12), acts in acts(), path in vec("[ab01]", 0..3),
+    ) {
+        let record = pieces.concat();
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        for codec in [
+            Codec::php(),
+            Codec::php_binary(),
+            Codec::php_serialize(),
+            Codec::php_value(),
+            Codec::json(),
+            Codec::express(),
+            Codec::php_serialize().in_php_string(),
+        ] {
+            // That it can be read again is looked at there.
+            drop(updated(&codec, &record, |draft| {
+                apply(draft, &acts)?;
+                draft.remove_at(&path)?;
+                draft.set_at(&path, &json!([1, {"a": null}]))
+            }));
+        }
     }
 }
 
