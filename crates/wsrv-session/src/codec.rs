@@ -105,7 +105,8 @@ impl Codec {
         Codec::new(Format::Json)
     }
 
-    /// The JSON object of express-session, which says in its member `cookie` when it expires.
+    /// The JSON object of express-session, which says in its member `cookie` when it expires. That counts where the store
+    /// does not tell: express prolongs a session there, and leaves what was written as it is.
     pub fn express() -> Self {
         Codec::new(Format::ExpressJson)
     }
@@ -202,6 +203,12 @@ impl Codec {
             #[cfg(feature = "msgpack")]
             Format::TowerMsgpack => None,
         }
+    }
+
+    /// Whether the end that the record names is that of when it was written: express prolongs a session that has not
+    /// changed in the store alone.
+    pub(crate) fn end_is_a_copy(&self) -> bool {
+        self.format == Format::ExpressJson
     }
 
     /// Whether what is under this key is the front end's own.

@@ -67,14 +67,16 @@ impl Front {
         }
     }
 
-    /// What the record itself says of its end counts beside what the store says.
+    /// What the record itself says of its end counts beside what the store says, unless it is an old copy of that.
     fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
         let record = self.0.codec.decode(bytes, &self.0.limits)?;
         self.judge(id, record, expires)
     }
 
     fn judge(&self, id: Option<SessionId>, record: Record, expires: Option<SystemTime>) -> Result<Session, StoreError> {
-        let expires = expires.into_iter().chain(record.expires_at).min();
+        let expires_at = record.expires_at.filter(|_| expires.is_none() || !self.0.codec.end_is_a_copy());
+        let record = Record { expires_at, ..record };
+        let expires = expires.into_iter().chain(expires_at).min();
         if is_over(expires) {
             return Ok(Session::absent(self.clone(), id, State::Gone));
         }

@@ -5,6 +5,7 @@ mod trees;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+use std::time::{Duration, SystemTime};
 use trees::{PIECES, Tree, TreeKey, json_values, serialize, trees};
 use wsrv_session::cookie::{Credentials, Extracted, Extractor, Plain};
 use wsrv_session::{
@@ -383,7 +384,7 @@ fn keys_and_values_that_a_format_cannot_hold_are_refused() {
 struct Holding;
 
 impl Extractor for Holding {
-    fn extract(&self, _: &Credentials<'_>, _: std::time::SystemTime) -> Result<Extracted, SessionError> {
+    fn extract(&self, _: &Credentials<'_>, _: SystemTime) -> Result<Extracted, SessionError> {
         Ok(Extracted::Inline { data: "{}".into(), expires: None })
     }
 }
@@ -399,7 +400,7 @@ impl Store for Reading {
 
 #[tokio::test]
 async fn what_cannot_be_written_or_touched_says_so() {
-    let store = MemoryStore::new().lifetime(std::time::Duration::from_secs(60));
+    let store = MemoryStore::new().lifetime(Duration::from_secs(60));
     store.insert("ada", "{}", None);
     let sessions = || Sessions::new(Plain::php("S"), store.clone(), Codec::json());
     let set = |draft: &mut Draft<'_>| draft.set("a", &1);
@@ -414,7 +415,7 @@ async fn what_cannot_be_written_or_touched_says_so() {
     assert!(matches!(read_only.touch().await, Err(StoreError::Unsupported)));
     store.insert("ada", r#"{"cookie":{"expires":"2100-01-01T00:00:00Z"}}"#, None);
     let express = find(Sessions::new(Plain::php("S"), store.clone(), Codec::express())).await;
-    assert!(matches!(express.touch().await, Err(StoreError::Unsupported)), "it says itself when it ends");
+    assert!(matches!(express.touch().await, Err(StoreError::Unsupported)), "nothing but itself says when it ends");
     assert_eq!(express.update(set).await.unwrap().get::<u8>("a").unwrap(), Some(1));
     let nobody = sessions().find(&Credentials::default()).await.unwrap();
     assert!(matches!(nobody.update(set).await, Err(UpdateError::Gone)));
@@ -434,7 +435,7 @@ async fn records_of_tower_sessions_are_not_written() {
     record.extend(b"\x80\x99\xcd\x0b\xb8\x01\x00\x00\x00\x00\x00\x00\x00");
     let reversed: Vec<u8> = id.iter().rev().copied().collect();
     let name = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, reversed);
-    let store = MemoryStore::new().lifetime(std::time::Duration::from_secs(60));
+    let store = MemoryStore::new().lifetime(Duration::from_secs(60));
     store.insert(name.clone(), record.clone(), None);
     let cookie = format!("id={name}");
     let session =
@@ -447,7 +448,7 @@ async fn records_of_tower_sessions_are_not_written() {
 
 #[tokio::test]
 async fn a_session_that_has_ended_is_not_made_again_and_a_change_that_fails_or_changes_nothing_writes_nothing() {
-    let store = MemoryStore::new().lifetime(std::time::Duration::from_secs(60));
+    let store = MemoryStore::new().lifetime(Duration::from_secs(60));
     store.insert("ada", "a|i:1;", None);
     let sessions = Sessions::new(Plain::php("S"), store.clone(), Codec::php());
     let ada = find(sessions).await;
@@ -465,7 +466,7 @@ async fn a_session_that_has_ended_is_not_made_again_and_a_change_that_fails_or_c
     store.insert("ada", "broken", None);
     let damaged = ada.update(|_| panic!("not asked")).await;
     assert!(matches!(damaged, Err(UpdateError::Store(StoreError::Data(SessionError::CorruptData)))));
-    store.insert("ada", "a|i:1;", Some(std::time::SystemTime::UNIX_EPOCH));
+    store.insert("ada", "a|i:1;", Some(SystemTime::UNIX_EPOCH));
     assert!(matches!(ada.update(|_| panic!("not asked")).await, Err(UpdateError::Gone)));
     assert!(!ada.touch().await.unwrap());
     assert_eq!(ada.reload().await.unwrap().state(), State::Gone, "touched too late");
@@ -494,4 +495,18 @@ async fn a_change_is_made_again_on_what_somebody_else_has_written() {
     assert_eq!(runs, 2);
     let bytes = store.load(ada.id().unwrap()).await.unwrap().unwrap().bytes;
     assert_eq!(&bytes[..], b"n|i:6;m|i:0;");
+}
+
+#[tokio::test]
+async fn a_session_of_express_ends_when_its_store_says_so() {
+    // As connect-redis leaves it: it was written an hour ago, and since then its key alone was prolonged.
+    let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+    let store = MemoryStore::new().lifetime(60 * minute);
+    store.insert("ada", r#"{"cookie":{"expires":"2020-01-01T00:00:00Z"}}"#, Some(now + minute));
+    let session = find(Sessions::new(Plain::php("S"), store.clone(), Codec::express())).await;
+    assert_eq!((session.state(), session.expires()), (State::Present, Some(now + minute)));
+    assert!(session.touch().await.unwrap());
+    assert!(session.reload().await.unwrap().expires().unwrap() > now + 59 * minute);
+    store.insert("ada", r#"{"cookie":{"expires":"2020-01-01T00:00:00Z"}}"#, None);
+    assert_eq!(session.reload().await.unwrap().state(), State::Gone, "nothing else says when it ends");
 }

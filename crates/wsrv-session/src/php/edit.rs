@@ -189,8 +189,12 @@ impl<'a> Scanner<'a> {
                     self.quoted()?;
                     self.take(1)?;
                 }
-                b'S' => drop(self.escaped()?),
-                b'N' | b'b' | b'i' | b'd' => drop(self.until(b';')?),
+                b'S' => {
+                    self.escaped()?;
+                }
+                b'N' | b'b' | b'i' | b'd' => {
+                    self.until(b';')?;
+                }
                 b'R' | b'r' | b'C' => return Err(ReadOnly::References.into()),
                 _ => return Err(SessionError::CorruptData.into()),
             }

@@ -123,7 +123,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// If dropped, either all was written or nothing, and no lock is left.
+    /// If dropped, either all was written or nothing, and a lock is given back soon.
     fn update(&self, id: &SessionId, change: &mut Change<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send {
         let _ = (id, change);
         async { Err(StoreError::Unsupported) }

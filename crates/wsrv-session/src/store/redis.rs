@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-/// Sessions in Redis 6 or later, or what speaks its protocol. Each is a string under a prefix and its id.
+/// Sessions in Redis, or what speaks its protocol. Each is a string under a prefix and its id.
 ///
 /// | front end | prefix |
 /// |---|---|
@@ -26,6 +26,7 @@ use tokio::time::sleep;
 ///
 /// To read takes no lock. What is written is compared with what was read in the moment when it is written, and read anew if
 /// somebody else has written; [`with_locks`](RedisStore::with_locks) is for front ends that keep others away meanwhile.
+/// To touch and to write takes scripts (`EVAL`), and to write Redis 6 or later.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: ConnectionManager,
