@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{Limits, SessionData, SessionError, json, php};
+use crate::edit::Container;
+use crate::{Limits, ReadOnly, SessionData, SessionError, json, php};
 
 /// PHP and Node.js write the padding, and take text without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -119,7 +120,8 @@ impl Codec {
         Codec::new(Format::Json)
     }
 
-    /// The JSON object of express-session, which says in its member `cookie` when it expires.
+    /// The JSON object of express-session, which says in its member `cookie` when it expires. That counts where the store
+    /// does not tell: express prolongs a session there, and leaves what was written as it is.
     pub fn express() -> Self {
         Codec::new(Format::ExpressJson)
     }
@@ -181,6 +183,11 @@ impl Codec {
     /// expired is no error here: see [`Record::expires_at`]. What [opens](Codec::opened_by) the record may say something
     /// else.
     pub fn decode(&self, input: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.open(input, limits).map(|(_, record)| record)
+    }
+
+    /// The same, and the text that was inside of what is wrapped around it.
+    pub(crate) fn open(&self, input: Bytes, limits: &Limits) -> Result<(Bytes, Record), SessionError> {
         if input.len() > limits.max_input {
             return Err(SessionError::Limit);
         }
@@ -202,9 +209,59 @@ impl Codec {
                 }
             }
         }
-        let record = self.format.decode(input, limits)?;
+        let record = self.decode_inner(input.clone(), limits)?;
         let expires_at = [record.expires_at, expires_at].into_iter().flatten().min();
-        Ok(Record { expires_at, ..record })
+        Ok((input, Record { expires_at, ..record }))
+    }
+
+    /// Reads what is inside of the wrappers.
+    pub(crate) fn decode_inner(&self, text: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.format.decode(text, limits)
+    }
+
+    /// Puts the wrappers around a text.
+    pub(crate) fn wrapped(&self, text: Bytes) -> Bytes {
+        self.wrappers.iter().fold(text, |text, wrapper| match wrapper {
+            Wrapper::Base64 => BASE64.encode(&text).into(),
+            Wrapper::PhpString => php::edit::string(&text).into(),
+            // Nobody writes these.
+            Wrapper::LaravelCookie | Wrapper::Seal(_) => text,
+        })
+    }
+
+    /// What a session is written as.
+    ///
+    /// # Errors
+    ///
+    /// It is not one that can be written.
+    pub(crate) fn container(&self) -> Result<Container, ReadOnly> {
+        for wrapper in &self.wrappers {
+            match wrapper {
+                Wrapper::Base64 | Wrapper::PhpString => {}
+                Wrapper::LaravelCookie => return Err(ReadOnly::InCookie),
+                Wrapper::Seal(_) => return Err(ReadOnly::Sealed),
+            }
+        }
+        match self.format {
+            Format::Php => Ok(Container::PhpSession),
+            Format::PhpBinary => Ok(Container::PhpBinarySession),
+            Format::PhpSerialize => Ok(Container::PhpArray),
+            Format::Json | Format::ExpressJson => Ok(Container::JsonObject),
+            Format::PhpValue => Err(ReadOnly::Format),
+            #[cfg(feature = "msgpack")]
+            Format::TowerMsgpack => Err(ReadOnly::Format),
+        }
+    }
+
+    /// Whether the end that the record names is that of when it was written: express prolongs a session that has not
+    /// changed in the store alone.
+    pub(crate) fn end_is_a_copy(&self) -> bool {
+        self.format == Format::ExpressJson
+    }
+
+    /// Whether what is under this key is the front end's own.
+    pub(crate) fn is_reserved(&self, key: &str) -> bool {
+        self.format == Format::ExpressJson && key == "cookie"
     }
 }
 

@@ -1,5 +1,8 @@
 //! Tables of sessions in databases.
 
+#[cfg(feature = "postgres")]
+mod write;
+
 use super::{RawSession, StoreError};
 use crate::SessionError;
 use std::time::{Duration, SystemTime};
