@@ -4,7 +4,7 @@ mod common;
 #[path = "common/front.rs"]
 mod front;
 
-use common::{Peer, Running, serve, soon, upgrade};
+use common::{Peer, Running, TEXT, frame, serve, soon, upgrade};
 use front::Front;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -21,9 +21,14 @@ struct Php {
 
 impl Php {
     fn start(serializer: &str) -> Self {
+        Self::start_with(serializer, "1440")
+    }
+
+    /// Sessions end after so many seconds.
+    fn start_with(serializer: &str, lifetime: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = format!("files:{}", dir.path().display());
-        let settings = [("SERIALIZER", serializer)];
+        let settings = [("SERIALIZER", serializer), ("LIFETIME", lifetime)];
         Php { front: Front::php("front.php", &store, dir.path(), "PHPSESSID", &settings), dir }
     }
 }
@@ -135,4 +140,54 @@ async fn a_page_that_takes_long_holds_up_no_socket_and_no_socket_holds_up_a_page
     let began = Instant::now();
     front.get("/whoami", &cookie).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+/// Puts the numbers that it is told into the session's basket, and says how many there are.
+async fn shop(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+    let session = socket.connection().session().ok_or("there is a gate")?.clone();
+    while let Some(message) = socket.recv().await {
+        let item: u64 = message.as_text().unwrap_or_default().parse()?;
+        let after = session.update(|draft| {
+            let mut cart = draft.get::<Vec<u64>>("cart")?.unwrap_or_default();
+            cart.push(item);
+            draft.set("cart", &cart)
+        });
+        let count = after.await?.get::<Vec<u64>>("cart")?.map(|cart| cart.len());
+        socket.send(format!("{count:?}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_at_the_socket_alone_keeps_the_session_and_changes_it_for_the_next_page() {
+    let php = Php::start_with("php", "3");
+    let front = &php.front;
+    let (_, kept) = front.get("/simple", "").await;
+    let (_, left) = front.get("/simple", "").await;
+    let second = Duration::from_secs(1);
+    let files = FilesStore::new(php.dir.path(), FileNames::Php { levels: 0 }, 3 * second);
+    let watch = SessionWatch::every(second / 2).touch_every(second);
+    let sessions = Sessions::new(Plain::php("PHPSESSID"), files, Codec::php());
+    let app = App::new()
+        .gate(sessions)
+        .route("/touched", watch.around(from_fn(shop)))
+        .route("/watched", SessionWatch::every(second / 2).around(from_fn(shop)));
+    let server = serve(app).await;
+    let mut open = Vec::new();
+    for (path, cookie) in [("/touched", &kept), ("/watched", &left)] {
+        let mut peer = Peer::connect(server.addr).await;
+        peer.send(upgrade(path, &format!("Cookie: {cookie}\r\n")).as_bytes()).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+        open.push(peer);
+    }
+    tokio::time::sleep(6 * second).await;
+    // Somebody's page, with which PHP collects what is over.
+    front.get("/whoami", "").await;
+    assert_eq!(open[1].close_code().await, 4401, "nobody has touched it");
+    assert_eq!(front.get("/whoami", &left).await.0["user"], Value::Null);
+    let on_the_page = front.get("/whoami", &kept).await.0;
+    assert_eq!((&on_the_page["user"], &on_the_page["cart"]), (&json!("ada"), &json!([7])));
+    open[0].send(&frame(TEXT, b"9")).await;
+    assert_eq!(open[0].text().await, "Some(2)");
+    assert_eq!(front.get("/whoami", &kept).await.0["cart"], json!([7, 9]));
 }
