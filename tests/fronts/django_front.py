@@ -16,7 +16,7 @@ from django.urls import path
 store = urlsplit(os.environ["STORE"])
 in_cookie = store.scheme == "cookie"
 database = {
-    "ENGINE": "django.db.backends.postgresql",
+    "ENGINE": "django.db.backends." + {"sqlite": "sqlite3"}.get(store.scheme, "postgresql"),
     "HOST": store.hostname,
     "PORT": store.port,
     "USER": store.username,

@@ -55,7 +55,7 @@ final class Anybody implements UserProvider
 }
 
 [$kept, $place] = explode(':', getenv('STORE'), 2);
-$driver = ['files' => 'file', 'redis' => 'redis', 'postgres' => 'database', 'cookie' => 'cookie'][$kept];
+$driver = ['files' => 'file', 'redis' => 'redis', 'postgres' => 'database', 'mysql' => 'database', 'sqlite' => 'database', 'cookie' => 'cookie'][$kept];
 $server = ['host' => '127.0.0.1', 'port' => parse_url(getenv('STORE'), PHP_URL_PORT)];
 $app = new Application();
 $app->instance('config', new Repository([
@@ -75,8 +75,11 @@ $app->instance('config', new Repository([
         'stores' => ['redis' => ['driver' => 'redis', 'connection' => 'default']],
     ],
     'database' => [
-        'default' => 'pgsql',
+        'default' => $kept === 'postgres' ? 'pgsql' : $kept,
         'connections' => [
+            'mysql' => ['driver' => 'mysql', 'database' => 'app', 'username' => 'root', 'password' => '', 'charset' => 'utf8mb4'] + $server,
+            // Without the three slashes of the URL.
+            'sqlite' => ['driver' => 'sqlite', 'database' => substr($place, 3)],
             'pgsql' => ['driver' => 'pgsql', 'database' => 'postgres', 'username' => 'test', 'password' => ''] + $server,
         ],
         'redis' => [
@@ -98,6 +101,8 @@ $app->boot();
 $app['auth']->provider('anybody', fn () => new Anybody());
 if ($driver === 'database') {
     try {
+        // Laravel wants the file to be there.
+        $kept === 'sqlite' && touch(substr($place, 3));
         $app['db']->connection()->getSchemaBuilder()->create('sessions', function ($table) {
             $table->string('id')->primary();
             // A number in most applications; here users are names.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs foreign front ends: scripts/test install fronts"]
 async fn nobody_is_closed_while_a_store_is_away_and_all_goes_on_when_it_is_back() {
-    for_each(|row| matches!(row.kept, Kept::Redis | Kept::Postgres), check).await;
+    for_each(|row| matches!(row.kept, Kept::Redis | Kept::Postgres | Kept::MariaDb), check).await;
 }
 
 async fn check(row: &'static Row) {

@@ -6,7 +6,7 @@ use crate::services::Service;
 use crate::table::{Kept, ROWS, Row};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -24,6 +24,8 @@ pub(crate) struct Place {
     looks: Arc<watch::Sender<Looks>>,
 }
 
+const SQLITE: &str = "sessions.sqlite";
+
 /// Attempts to read a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Looks {
@@ -37,6 +39,8 @@ impl Place {
         let url = match (kept, service) {
             (_, Some(service)) => service.url.clone(),
             (Kept::Cookie, _) => "cookie:".into(),
+            // The fourth slash is the path's.
+            (Kept::Sqlite, _) => format!("sqlite:///{}", dir.path().join(SQLITE).display()),
             _ => format!("files:{}", dir.path().display()),
         };
         Place { url, dir, looks: Arc::default() }
@@ -44,6 +48,11 @@ impl Place {
 
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Where the database is, if sessions are in SQLite.
+    pub(crate) fn sqlite(&self) -> PathBuf {
+        self.dir().join(SQLITE)
     }
 
     /// This store, which is counted when it is asked.

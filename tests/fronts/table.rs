@@ -10,7 +10,9 @@ use wsrv_session::cookie::{
     DjangoCookie, DjangoSigner, ExpressCookie, ItsdangerousCookie, JarCookie, LaravelCipher, LaravelCookie,
     LaravelKeys, Plain, Secret,
 };
-use wsrv_session::{Codec, FileNames, FilesStore, PostgresStore, RedisStore, Session, SessionTable, Sessions};
+use wsrv_session::{
+    Codec, FileNames, FilesStore, MySqlStore, PostgresStore, RedisStore, Session, SessionTable, Sessions, SqliteStore,
+};
 
 /// A front end with its sessions in one place.
 pub(crate) struct Row {
@@ -30,6 +32,8 @@ pub(crate) enum Kept {
     Files,
     Redis,
     Postgres,
+    MariaDb,
+    Sqlite,
     Cookie,
 }
 
@@ -39,7 +43,8 @@ impl Kept {
         match self {
             Kept::Redis => Some(Service::redis()),
             Kept::Postgres => Some(Service::postgres()),
-            Kept::Files | Kept::Cookie => None,
+            Kept::MariaDb => Some(Service::mariadb()),
+            Kept::Files | Kept::Sqlite | Kept::Cookie => None,
         }
     }
 }
@@ -95,6 +100,22 @@ pub(crate) static ROWS: &[Row] = &[
         values: symfony,
     },
     Row {
+        name: "Symfony, MariaDB",
+        kept: Kept::MariaDb,
+        signed: false,
+        front: |place| php("symfony.php", place, "php"),
+        sessions: |place| Sessions::symfony(place.counted(mysql(place, SessionTable::symfony()))),
+        values: symfony,
+    },
+    Row {
+        name: "Symfony, SQLite",
+        kept: Kept::Sqlite,
+        signed: false,
+        front: |place| php("symfony.php", place, "php"),
+        sessions: |place| Sessions::symfony(place.counted(sqlite(place, SessionTable::symfony()))),
+        values: symfony,
+    },
+    Row {
         name: "Laravel, files",
         kept: Kept::Files,
         signed: true,
@@ -129,6 +150,30 @@ pub(crate) static ROWS: &[Row] = &[
         values: laravel,
     },
     Row {
+        name: "Laravel, MariaDB",
+        kept: Kept::MariaDb,
+        signed: true,
+        front: laravel_front,
+        sessions: |place| {
+            let table = SessionTable::laravel(Duration::from_secs(7200));
+            let sessions = Sessions::laravel(laravel_cookie(), place.counted(mysql(place, table)));
+            sessions.codec(Codec::php_serialize().in_base64())
+        },
+        values: laravel,
+    },
+    Row {
+        name: "Laravel, SQLite",
+        kept: Kept::Sqlite,
+        signed: true,
+        front: laravel_front,
+        sessions: |place| {
+            let table = SessionTable::laravel(Duration::from_secs(7200));
+            let sessions = Sessions::laravel(laravel_cookie(), place.counted(sqlite(place, table)));
+            sessions.codec(Codec::php_serialize().in_base64())
+        },
+        values: laravel,
+    },
+    Row {
         name: "Laravel, cookies",
         kept: Kept::Cookie,
         signed: true,
@@ -158,6 +203,17 @@ pub(crate) static ROWS: &[Row] = &[
         front: |place| python("django_front.py", place, "sessionid"),
         sessions: |place| {
             let store = place.counted(postgres(place, SessionTable::django()));
+            Sessions::django(DjangoSigner::records(secret()), store)
+        },
+        values: django,
+    },
+    Row {
+        name: "Django, SQLite",
+        kept: Kept::Sqlite,
+        signed: false,
+        front: |place| python("django_front.py", place, "sessionid"),
+        sessions: |place| {
+            let store = place.counted(sqlite(place, SessionTable::django()));
             Sessions::django(DjangoSigner::records(secret()), store)
         },
         values: django,
@@ -262,6 +318,14 @@ fn redis(place: &Place, prefix: &str) -> RedisStore {
 
 fn postgres(place: &Place, table: SessionTable) -> PostgresStore {
     PostgresStore::new(&place.url, table).unwrap()
+}
+
+fn mysql(place: &Place, table: SessionTable) -> MySqlStore {
+    MySqlStore::new(&place.url, table).unwrap()
+}
+
+fn sqlite(place: &Place, table: SessionTable) -> SqliteStore {
+    SqliteStore::new(place.sqlite(), table)
 }
 
 // --- what is in them --------------------------------------------------------------------------------------
