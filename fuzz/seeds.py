@@ -5,6 +5,7 @@ What a target makes of its input is told in its file in src. Only seeds are writ
 names are hashes, stays.
 """
 
+import base64
 import pathlib
 import zlib
 
@@ -503,7 +504,53 @@ def session_php():
         add(f"serialize-{at}", "php_serialize", session)
 
 
+def session_cookie():
+    lines = (CORPUS.parent / "src/genuine_cookies.tsv").read_text().splitlines()
+    for at, (name, header) in enumerate(line.split("\t") for line in lines):
+        value = header.partition("=")[2]
+        for way, changed in (("genuine", header), ("quoted", header.replace(value, f'"{value}"')), ("twice", f"{header}; {header}x"), ("cut", header[:-1]), ("changed", header.replace(value, value[:8] + ("x" if value[8] != "x" else "y") + value[9:]))):
+            seed("session_cookie", f"{name}-{way}", bytes([at]) + changed.encode())
+
+
+def session_record():
+    formats = ("json", "express", "tower", "base64", "php_base64", "laravel_cookie", "django", "laravel_encrypted")
+
+    def add(name, format, data):
+        seed("session_record", f"{format}-{name}", bytes([formats.index(format)]) + data)
+
+    for at, json in enumerate((
+        b"{}", b"[]", b"[1]", b"null", b'{"a":1,"b":[true,false,null,-2.5e1,"x"],"a":{"":{}}}', b'{"a":18446744073709551616,"b":-9223372036854775808,"c":1e400,"d":-0,"e":01}',
+        b'{"a":"\\ud83d\\ude00\\n\\u0000"}', b'{"a":"\\ud83d"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b' {"a" : [ ] ,\t"b":{ }}\r\n', b'{"a":1,}', b"\x80\x05}\x94.", b'{"a":' * 19 + b"{}" + b"}" * 19, b'{"a":' * 30, b'{"a":184467440784467472001}',
+    )):
+        add(at, "json", json)
+        add(at, "base64", base64.b64encode(json))
+    for at, expires in enumerate((b'"2024-02-29T12:00:00.000Z"', b"null", b"false", b'"soon"', b'"2023-02-29T12:00:00Z"', b'"+99999-01-01T00:00:00Z"', b"5")):
+        add(at, "express", b'{"cookie":{"originalMaxAge":null,"expires":' + expires + b'},"user":"ada"}')
+    head, end = b"\x93\xc4\x10" + bytes(range(16)), b"\x99\xcd\x07\xe8\x3c\x0c\x00\x00\x00\x00\x00\x00"
+    for at, values in enumerate((
+        b"\x80", b"\x81\xa1a\x05", b"\xde\x00\x01\xa1a\xdc\x00\x01\xc0", b"\x82\xa1a\xcf" + b"\xff" * 8 + b"\xa1b\xd3" + b"\x80" + b"\0" * 7, b"\x81\xa1a\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a", b"\x81\xa1a\xd9\x02\xc3\xa9",
+        b"\x81\xa1a\xa1\xff", b"\x81\xa1a\xc4\x01x", b"\x81\x05\x05", b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\xdd\xff\xff\xff\xff", b"\x81\xa1a" * 19 + b"\x80",
+    )):
+        add(at, "tower", head + values + end)
+    add("late", "tower", head + b"\x80\x99\xce\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00")
+    add("zone", "tower", head + b"\x80\x99\xcd\x07\xe8\x01\x17\x3b\x3b\xce\x3b\x9a\xc9\xff\xfe\xff\xff")
+    php = b'a:1:{s:2:"id";i:5;}'
+    add("string", "php_base64", base64.b64encode(b's:%d:"%s";' % (len(php), php)))
+    add("long", "php_base64", base64.b64encode(b's:%d:"%s";' % (len(php) + 1, php)))
+    add("live", "laravel_cookie", b'{"data":"a:1:{s:2:\\"id\\";i:5;}","expires":1700000000}')
+    add("late", "laravel_cookie", b'{"data":"a:0:{}","expires":18446744073709551615}')
+    add("none", "laravel_cookie", b'{"data":"a:0:{}"}')
+    # Made by Django and by PHP's functions.
+    signed = b"eyJpZCI6NX0:1xUyWh:ZLa9Z1HSpK3faqFJLSAN_FwIi0ozE0W-n4frg4NtTQE"
+    sealed = b"eyJpdiI6Ik1ERXlNelExTmpjNE9XRmlZMlJsWmc9PSIsInZhbHVlIjoiNk0xZFhTRFZRQzJMWmNJSkJyUkRyOHkvaTkxeVFyVkhYeDhqRGxReFdNQT0iLCJtYWMiOiI3ZDBiZWNhN2YyMGNlMjIwNTU3ODcwZTEyZmMwZjZjY2YyNGRmN2Q4Zjg3MjRlMjBkMDdmNDE1ZmE1OGEwY2U0IiwidGFnIjoiIn0="
+    add("genuine", "django", signed)
+    add("changed", "django", signed.replace(b"eyJ", b"eyK"))
+    add("empty", "django", b"")
+    add("genuine", "laravel_encrypted", base64.b64encode(sealed))
+    add("changed", "laravel_encrypted", base64.b64encode(sealed[:60] + b"A" + sealed[61:]))
+
+
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (deflate_stream, request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php):
+for target in (deflate_stream, request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php, session_cookie, session_record):
     target()

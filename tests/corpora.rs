@@ -78,3 +78,13 @@ fn wamp_messages_of_the_corpus_are_those_that_the_rules_allow() {
 fn sessions_of_the_corpus_keep_to_their_limits() {
     replay(targets::session_php, "session_php");
 }
+
+#[test]
+fn cookies_of_the_corpus_are_believed_if_the_key_vouches_for_them() {
+    replay(targets::session_cookie, "session_cookie");
+}
+
+#[test]
+fn records_of_the_corpus_are_sessions_to_others_too() {
+    replay(targets::session_record, "session_record");
+}

@@ -15,7 +15,9 @@ mod origin;
 mod proxy_header;
 mod reads;
 mod request_head;
+mod session_cookie;
 mod session_php;
+mod session_record;
 mod wamp_message;
 
 pub use answer_head::answer_head;
@@ -26,5 +28,7 @@ pub use message_stream::{client_stream, message_stream};
 pub use origin::origin;
 pub use proxy_header::proxy_header;
 pub use request_head::request_head;
+pub use session_cookie::session_cookie;
 pub use session_php::session_php;
+pub use session_record::session_record;
 pub use wamp_message::wamp_message;

@@ -1,5 +1,7 @@
 //! JSON, read without recursion. Strings with escapes and the grammar of numbers are `serde_json`'s.
 
+pub(crate) mod edit;
+
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
@@ -26,14 +28,15 @@ pub(crate) fn decode_json_object(input: Bytes, limits: &Limits) -> Result<Sessio
 }
 
 fn decode_json_object_or_list(input: Bytes, limits: &Limits) -> Result<SessionData, SessionError> {
-    let data = value(input, limits)?;
+    let data = decode_json_value(input, limits)?;
     match data.root().kind() {
         Kind::Map | Kind::Array => Ok(data),
         _ => Err(SessionError::CorruptData),
     }
 }
 
-fn value(input: Bytes, limits: &Limits) -> Result<SessionData, SessionError> {
+/// Any one value.
+pub(crate) fn decode_json_value(input: Bytes, limits: &Limits) -> Result<SessionData, SessionError> {
     let mut builder = Builder::new(input.clone(), limits)?;
     if input.starts_with(PICKLE) {
         return Err(SessionError::Unsupported);
