@@ -4,14 +4,15 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
-use wsrv_benches::{Crowd, Silent, echo, request, runtime, talk, text_frame};
-use wsrv_core::Driver;
+use wsrv_benches::{Crowd, Silent, TcpCrowd, echo, request, runtime, talk, text_frame};
+use wsrv_core::{Driver, Handler};
 use wsrv_rfc6455::Message;
-use wsrv_rfc6455::connection::WebSocket;
+use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_wamp::message::{encode_call_result, encode_event};
 use wsrv_wamp::{
     Args, CallError, ClientMessage, Dialect, Exclude, MessageLimits, Open, Prefixes, RawValue, Recipients, Topic,
@@ -173,7 +174,46 @@ fn broadcast_of_an_event<const SIZE: usize>(bencher: Bencher, members: usize) {
     bencher.counter(ItemsCount::new(members)).bench_local(|| crowd.send(Message::from(&*text)));
 }
 
-/// The same among so many other topics.
+/// In a read of the publisher.
+const EVENTS: usize = 8;
+
+/// Over TCP, where the publisher's turn writes to all: what a server does. Items are deliveries, 8 for each subscriber.
+#[divan::bench(args = [1, 100, 5_000], consts = [125, 4096], sample_size = 1, sample_count = 30)]
+fn publish_over_tcp<const SIZE: usize>(bencher: Bencher, members: usize) {
+    let wamp = Wamp::new().topic(TOPIC, Open);
+    let topic = wamp.topics().topic(TOPIC);
+    let server = Arc::new(wamp.build().expect("a good pattern"));
+    let subscribe = text_frame(&format!("[5,\"{TOPIC}\"]"));
+    let crowd = TcpCrowd::new(members, wire, &server, &subscribe, || topic.len() == members);
+    let publish = text_frame(&format!("[7,\"{TOPIC}\",{}]", event_of(SIZE)));
+    over_tcp(bencher, crowd, &publish, members, wire, &server);
+}
+
+/// The bytes of its events, sent to a group.
+#[divan::bench(args = [1, 100, 5_000], consts = [125, 4096], sample_size = 1, sample_count = 30)]
+fn broadcast_of_an_event_over_tcp<const SIZE: usize>(bencher: Bencher, members: usize) {
+    let (crowd, room) = TcpCrowd::in_a_room(members);
+    let message = text_frame(&encode_event(TOPIC, &event_of(SIZE)));
+    over_tcp(bencher, crowd, &message, members, || WebSocket::server(request()), &room);
+}
+
+fn over_tcp<H: Handler<WebSocketConnection>>(
+    bencher: Bencher,
+    crowd: TcpCrowd,
+    frame: &[u8],
+    members: usize,
+    wire: impl Fn() -> WebSocket,
+    handler: &Arc<H>,
+) {
+    let crowd = RefCell::new(crowd);
+    let read = frame.repeat(EVENTS).into();
+    bencher
+        .counter(ItemsCount::new(members * EVENTS))
+        .with_inputs(|| crowd.borrow_mut().read())
+        .bench_local_values(|_| crowd.borrow().hear(&read, 1, wire(), handler));
+}
+
+/// As [`publish`], among so many other topics.
 #[divan::bench(args = [0, 100_000], sample_size = 5, sample_count = 30)]
 fn publish_among_topics(bencher: Bencher, topics: usize) {
     let (audience, event) = (Audience::new(100, topics), event_of(125));

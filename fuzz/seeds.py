@@ -5,7 +5,9 @@ What a target makes of its input is told in its file in src. Only seeds are writ
 names are hashes, stays.
 """
 
+import base64
 import pathlib
+import zlib
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 KEY = b"\x37\xfa\x21\x3d"
@@ -126,6 +128,53 @@ def streams(target, key):
         add(f"limits-{limits}-fragments", fragments(TEXT, *parts), fragments(TEXT, *parts, b"x"), limits=limits)
     add("limits-5-empty", frame(TEXT), frame(TEXT, b"a"), limits=5)
     add("limits-6-no-fragments", frame(TEXT, b"a"), fragments(TEXT, b"a"), fragments(TEXT, b"a", b"b"), limits=6)
+
+
+# --- compressed frames ------------------------------------------------------------
+
+
+def deflate_stream():
+    """Frames of a server. Bits of the limits: 1 no context takeover, 2 and 4 a smaller message, 8 a ratio, 16 level 6."""
+
+    def frame(packed, opcode=TEXT, fin=True, reserved=4):
+        return encoded(opcode, packed, fin, reserved, None)
+
+    def add(name, *frames, **how):
+        seed("deflate_stream", name, reads(b"".join(frames), **how))
+
+    def packed(message, level=9, bits=15):
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -bits)
+        return (deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    hello, again = bytes.fromhex("f248cdc9c90700"), bytes.fromhex("f200110000")
+    last = bytes.fromhex("f348cdc9c90700")
+    # RFC 7692, section 7.2.3.
+    add("rfc-one-block", frame(hello))
+    add("rfc-fragments", frame(hello[:3], fin=False), frame(hello[3:], CONTINUATION, reserved=0))
+    add("rfc-context", frame(hello), frame(again))
+    add("rfc-context-without-takeover", frame(hello), frame(again), limits=1)
+    add("rfc-stored", frame(bytes.fromhex("000500faff48656c6c6f00")))
+    add("rfc-last-block", frame(last + b"\0"))
+    add("rfc-two-blocks", frame(bytes.fromhex("f24805000000ffffcac9c90700")))
+    add("rfc-empty", frame(b"\0"))
+    add("last-block-alone", frame(last), frame(again))
+    add("last-blocks", frame(last * 3), frame(b"\x03\x00" * 40))
+    add("cut-off", frame(hello[:-1]))
+    add("nothing-at-all", frame(b""))
+    add("no-such-block", frame(b"\x07"))
+    add("too-far-back", frame(again))
+    add("bomb", frame(packed(bytes(100_000)), BINARY))
+    add("bomb-over-the-ratio", frame(packed(bytes(70_000)), BINARY), limits=8)
+    add("at-the-limit", frame(packed(bytes(1000)), BINARY), limits=2)
+    add("over-the-limit", frame(packed(bytes(1001)), BINARY), limits=2)
+    add("noise", frame(packed(bytes(at * at % 251 for at in range(300))), BINARY), limits=16)
+    add("not-utf8", frame(packed(b"\xff\xfe")))
+    add("utf8", frame(packed("grüße 😀 ".encode() * 4)), limits=16)
+    add("plain-between", frame(hello), frame(b"plain", reserved=0), frame(again))
+    add("ping-between", frame(hello[:3], fin=False), encoded(PING, b"?", key=None), frame(hello[3:], CONTINUATION, reserved=0))
+    add("bit-on-continuation", frame(hello[:3], fin=False), frame(hello[3:], CONTINUATION))
+    add("bit-on-ping", encoded(PING, b"", reserved=4, key=None))
+    add("other-bits", frame(hello, reserved=6))
 
 
 # --- heads ----------------------------------------------------------------------
@@ -455,7 +504,53 @@ def session_php():
         add(f"serialize-{at}", "php_serialize", session)
 
 
+def session_cookie():
+    lines = (CORPUS.parent / "src/genuine_cookies.tsv").read_text().splitlines()
+    for at, (name, header) in enumerate(line.split("\t") for line in lines):
+        value = header.partition("=")[2]
+        for way, changed in (("genuine", header), ("quoted", header.replace(value, f'"{value}"')), ("twice", f"{header}; {header}x"), ("cut", header[:-1]), ("changed", header.replace(value, value[:8] + ("x" if value[8] != "x" else "y") + value[9:]))):
+            seed("session_cookie", f"{name}-{way}", bytes([at]) + changed.encode())
+
+
+def session_record():
+    formats = ("json", "express", "tower", "base64", "php_base64", "laravel_cookie", "django", "laravel_encrypted")
+
+    def add(name, format, data):
+        seed("session_record", f"{format}-{name}", bytes([formats.index(format)]) + data)
+
+    for at, json in enumerate((
+        b"{}", b"[]", b"[1]", b"null", b'{"a":1,"b":[true,false,null,-2.5e1,"x"],"a":{"":{}}}', b'{"a":18446744073709551616,"b":-9223372036854775808,"c":1e400,"d":-0,"e":01}',
+        b'{"a":"\\ud83d\\ude00\\n\\u0000"}', b'{"a":"\\ud83d"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b' {"a" : [ ] ,\t"b":{ }}\r\n', b'{"a":1,}', b"\x80\x05}\x94.", b'{"a":' * 19 + b"{}" + b"}" * 19, b'{"a":' * 30, b'{"a":184467440784467472001}',
+    )):
+        add(at, "json", json)
+        add(at, "base64", base64.b64encode(json))
+    for at, expires in enumerate((b'"2024-02-29T12:00:00.000Z"', b"null", b"false", b'"soon"', b'"2023-02-29T12:00:00Z"', b'"+99999-01-01T00:00:00Z"', b"5")):
+        add(at, "express", b'{"cookie":{"originalMaxAge":null,"expires":' + expires + b'},"user":"ada"}')
+    head, end = b"\x93\xc4\x10" + bytes(range(16)), b"\x99\xcd\x07\xe8\x3c\x0c\x00\x00\x00\x00\x00\x00"
+    for at, values in enumerate((
+        b"\x80", b"\x81\xa1a\x05", b"\xde\x00\x01\xa1a\xdc\x00\x01\xc0", b"\x82\xa1a\xcf" + b"\xff" * 8 + b"\xa1b\xd3" + b"\x80" + b"\0" * 7, b"\x81\xa1a\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a", b"\x81\xa1a\xd9\x02\xc3\xa9",
+        b"\x81\xa1a\xa1\xff", b"\x81\xa1a\xc4\x01x", b"\x81\x05\x05", b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\xdd\xff\xff\xff\xff", b"\x81\xa1a" * 19 + b"\x80",
+    )):
+        add(at, "tower", head + values + end)
+    add("late", "tower", head + b"\x80\x99\xce\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00")
+    add("zone", "tower", head + b"\x80\x99\xcd\x07\xe8\x01\x17\x3b\x3b\xce\x3b\x9a\xc9\xff\xfe\xff\xff")
+    php = b'a:1:{s:2:"id";i:5;}'
+    add("string", "php_base64", base64.b64encode(b's:%d:"%s";' % (len(php), php)))
+    add("long", "php_base64", base64.b64encode(b's:%d:"%s";' % (len(php) + 1, php)))
+    add("live", "laravel_cookie", b'{"data":"a:1:{s:2:\\"id\\";i:5;}","expires":1700000000}')
+    add("late", "laravel_cookie", b'{"data":"a:0:{}","expires":18446744073709551615}')
+    add("none", "laravel_cookie", b'{"data":"a:0:{}"}')
+    # Made by Django and by PHP's functions.
+    signed = b"eyJpZCI6NX0:1xUyWh:ZLa9Z1HSpK3faqFJLSAN_FwIi0ozE0W-n4frg4NtTQE"
+    sealed = b"eyJpdiI6Ik1ERXlNelExTmpjNE9XRmlZMlJsWmc9PSIsInZhbHVlIjoiNk0xZFhTRFZRQzJMWmNJSkJyUkRyOHkvaTkxeVFyVkhYeDhqRGxReFdNQT0iLCJtYWMiOiI3ZDBiZWNhN2YyMGNlMjIwNTU3ODcwZTEyZmMwZjZjY2YyNGRmN2Q4Zjg3MjRlMjBkMDdmNDE1ZmE1OGEwY2U0IiwidGFnIjoiIn0="
+    add("genuine", "django", signed)
+    add("changed", "django", signed.replace(b"eyJ", b"eyK"))
+    add("empty", "django", b"")
+    add("genuine", "laravel_encrypted", base64.b64encode(sealed))
+    add("changed", "laravel_encrypted", base64.b64encode(sealed[:60] + b"A" + sealed[61:]))
+
+
 streams("message_stream", KEY)
 streams("client_stream", None)
-for target in (request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php):
+for target in (deflate_stream, request_head, answer_head, handshake, origin, forwarded, proxy_header, wamp_message, session_php, session_cookie, session_record):
     target()

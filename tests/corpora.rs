@@ -35,6 +35,11 @@ fn frames_of_the_corpus_mean_the_same_to_a_client_in_all_reads() {
 }
 
 #[test]
+fn compressed_frames_of_the_corpus_mean_the_same_in_all_reads_and_arrive_again() {
+    replay(targets::deflate_stream, "deflate_stream");
+}
+
+#[test]
 fn request_heads_of_the_corpus_are_the_same_in_all_reads() {
     replay(targets::request_head, "request_head");
 }
@@ -72,4 +77,14 @@ fn wamp_messages_of_the_corpus_are_those_that_the_rules_allow() {
 #[test]
 fn sessions_of_the_corpus_keep_to_their_limits() {
     replay(targets::session_php, "session_php");
+}
+
+#[test]
+fn cookies_of_the_corpus_are_believed_if_the_key_vouches_for_them() {
+    replay(targets::session_cookie, "session_cookie");
+}
+
+#[test]
+fn records_of_the_corpus_are_sessions_to_others_too() {
+    replay(targets::session_record, "session_record");
 }

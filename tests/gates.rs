@@ -262,11 +262,11 @@ async fn an_explanation_tells_the_client_the_route_and_the_answer() {
     };
 
     let admitted = explain("/chat/lobby", "X-Forwarded-For: 192.0.2.7\r\nSec-WebSocket-Protocol: chat\r\n").await;
-    assert!(matches!(&admitted.outcome, Outcome::WebSocket { subprotocol: Some(chat) } if chat == "chat"));
+    assert!(matches!(&admitted.outcome, Outcome::WebSocket { subprotocol: Some(chat), .. } if chat == "chat"));
     assert_eq!(admitted.remote_addr, "192.0.2.7:0".parse().ok());
     assert_eq!((admitted.route.as_deref(), admitted.params.get("room")), (Some("/chat/{room}"), Some("lobby")));
     // It was no connection: the only place is still free.
-    assert!(matches!(explain("/chat/lobby", "").await.outcome, Outcome::WebSocket { subprotocol: None }));
+    assert!(matches!(explain("/chat/lobby", "").await.outcome, Outcome::WebSocket { subprotocol: None, .. }));
 
     let unknown = explain("/chat/attic", "").await;
     assert_eq!((unknown.route.as_deref(), refusal(unknown.outcome)), (Some("/chat/{room}"), (404, "room")));

@@ -1,72 +1,35 @@
 //! Visitors who have logged in at a real PHP, on sockets of ours.
 
 mod common;
+#[path = "common/front.rs"]
+mod front;
 
-use common::{Peer, Running, serve, soon, upgrade};
-use rustix::process::{Pid, Signal, kill_process_group};
+use common::{Peer, Running, TEXT, frame, serve, soon, upgrade};
+use front::Front;
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use wsrv_app::prelude::*;
 use wsrv_session::cookie::Plain;
 use wsrv_session::{Codec, FileNames, FilesStore, Session, SessionOf, SessionWatch, Sessions, Users};
 
-/// PHP's own web server with a log-in.
-struct Front {
-    addr: SocketAddr,
-    dir: PathBuf,
-    php: Child,
+/// PHP's own web server with a log-in, and where it keeps its sessions.
+struct Php {
+    front: Front,
+    dir: TempDir,
 }
 
-impl Front {
+impl Php {
     fn start(serializer: &str) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let addr = (Ipv4Addr::LOCALHOST, port).into();
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sessions-{serializer}-{port}"));
-        std::fs::create_dir_all(&dir).unwrap();
-        let mut php = Command::new("php")
-            .args(["-S", &format!("127.0.0.1:{port}"), "php/front.php"])
-            .envs([("SERIALIZER", serializer), ("PHP_CLI_SERVER_WORKERS", "4")])
-            .env("SESSION_DIR", &dir)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::null())
-            // With its workers, to be ended together.
-            .process_group(0)
-            .spawn()
-            .expect("php is installed");
-        let began = Instant::now();
-        while TcpStream::connect(addr).is_err() {
-            assert!(php.try_wait().unwrap().is_none(), "php has ended");
-            assert!(began.elapsed() < Duration::from_secs(20), "php does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Front { addr, dir, php }
+        Self::start_with(serializer, "1440")
     }
 
-    /// What a page says, and the cookie it sets.
-    async fn get(&self, path: &str, cookie: &str) -> (Value, Option<String>) {
-        let mut peer = Peer::connect(self.addr).await;
-        peer.send(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n").as_bytes()).await;
-        let head = peer.head().await;
-        assert!(head.contains(" 200 "), "{head}");
-        let set = head.lines().filter_map(|line| line.strip_prefix("Set-Cookie: ")).next_back();
-        let set = set.map(|cookie| cookie.split(';').next().unwrap().to_owned());
-        (serde_json::from_slice(&peer.rest().await).unwrap(), set)
-    }
-
-    async fn log_in(&self, user: &str) -> String {
-        self.get(&format!("/login?u={user}"), "").await.1.expect("a cookie")
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.php), Signal::KILL);
-        let _ = self.php.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
+    /// Sessions end after so many seconds.
+    fn start_with(serializer: &str, lifetime: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = format!("files:{}", dir.path().display());
+        let settings = [("SERIALIZER", serializer), ("LIFETIME", lifetime)];
+        Php { front: Front::php("front.php", &store, dir.path(), "PHPSESSID", &settings), dir }
     }
 }
 
@@ -93,8 +56,8 @@ async fn tell(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn server(front: &Front, codec: Codec) -> (Running, Users) {
-    let files = FilesStore::new(&front.dir, FileNames::Php { levels: 0 }, Duration::from_secs(1440))
+async fn server(php: &Php, codec: Codec) -> (Running, Users) {
+    let files = FilesStore::new(php.dir.path(), FileNames::Php { levels: 0 }, Duration::from_secs(1440))
         .lock_wait(Duration::from_millis(300));
     let sessions = Sessions::new(Plain::php("PHPSESSID"), files, codec);
     let watch = SessionWatch::every(Duration::from_millis(200)).keep_while(|before, now| user(before) == user(now));
@@ -120,11 +83,12 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
     for (serializer, codec) in
         [("php", Codec::php()), ("php_binary", Codec::php_binary()), ("php_serialize", Codec::php_serialize())]
     {
-        let front = Front::start(serializer);
-        let (server, users) = server(&front, codec).await;
+        let php = Php::start(serializer);
+        let front = &php.front;
+        let (server, users) = server(&php, codec).await;
         let nobody = told(&mut connect(&server, "").await).await;
         assert_eq!(nobody["user"], Value::Null);
-        let cookie = front.log_in("ada").await;
+        let cookie = front.log_in("ada", "").await;
         let mut ada = connect(&server, &cookie).await;
         let (page, _) = front.get("/whoami", &cookie).await;
         let on_the_socket = told(&mut ada).await;
@@ -139,7 +103,7 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
         assert_eq!(ada.text().await, "from anywhere");
         front.get("/logout", &cookie).await;
         assert_eq!(ada.close_code().await, 4401, "{serializer}");
-        let cookie = front.log_in("bob").await;
+        let cookie = front.log_in("bob", "").await;
         let mut bob = connect(&server, &cookie).await;
         assert_eq!(told(&mut bob).await["user"], "bob");
         front.get("/destroy", &cookie).await;
@@ -149,9 +113,10 @@ async fn who_logs_in_at_php_is_logged_in_on_the_socket_and_who_logs_out_there_is
 
 #[tokio::test]
 async fn a_page_that_takes_long_holds_up_no_socket_and_no_socket_holds_up_a_page() {
-    let front = Front::start("php");
-    let (server, _) = server(&front, Codec::php()).await;
-    let cookie = front.log_in("ada").await;
+    let php = Php::start("php");
+    let front = &php.front;
+    let (server, _) = server(&php, Codec::php()).await;
+    let cookie = front.log_in("ada", "").await;
     let slow = async {
         let began = Instant::now();
         front.get("/slow", &cookie).await;
@@ -175,4 +140,54 @@ async fn a_page_that_takes_long_holds_up_no_socket_and_no_socket_holds_up_a_page
     let began = Instant::now();
     front.get("/whoami", &cookie).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+/// Puts the numbers that it is told into the session's basket, and says how many there are.
+async fn shop(mut socket: Socket<WebSocketConnection>) -> Result<(), Error> {
+    let session = socket.connection().session().ok_or("there is a gate")?.clone();
+    while let Some(message) = socket.recv().await {
+        let item: u64 = message.as_text().unwrap_or_default().parse()?;
+        let after = session.update(|draft| {
+            let mut cart = draft.get::<Vec<u64>>("cart")?.unwrap_or_default();
+            cart.push(item);
+            draft.set("cart", &cart)
+        });
+        let count = after.await?.get::<Vec<u64>>("cart")?.map(|cart| cart.len());
+        socket.send(format!("{count:?}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_at_the_socket_alone_keeps_the_session_and_changes_it_for_the_next_page() {
+    let php = Php::start_with("php", "3");
+    let front = &php.front;
+    let (_, kept) = front.get("/simple", "").await;
+    let (_, left) = front.get("/simple", "").await;
+    let second = Duration::from_secs(1);
+    let files = FilesStore::new(php.dir.path(), FileNames::Php { levels: 0 }, 3 * second);
+    let watch = SessionWatch::every(second / 2).touch_every(second);
+    let sessions = Sessions::new(Plain::php("PHPSESSID"), files, Codec::php());
+    let app = App::new()
+        .gate(sessions)
+        .route("/touched", watch.around(from_fn(shop)))
+        .route("/watched", SessionWatch::every(second / 2).around(from_fn(shop)));
+    let server = serve(app).await;
+    let mut open = Vec::new();
+    for (path, cookie) in [("/touched", &kept), ("/watched", &left)] {
+        let mut peer = Peer::connect(server.addr).await;
+        peer.send(upgrade(path, &format!("Cookie: {cookie}\r\n")).as_bytes()).await;
+        assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+        open.push(peer);
+    }
+    tokio::time::sleep(6 * second).await;
+    // Somebody's page, with which PHP collects what is over.
+    front.get("/whoami", "").await;
+    assert_eq!(open[1].close_code().await, 4401, "nobody has touched it");
+    assert_eq!(front.get("/whoami", &left).await.0["user"], Value::Null);
+    let on_the_page = front.get("/whoami", &kept).await.0;
+    assert_eq!((&on_the_page["user"], &on_the_page["cart"]), (&json!("ada"), &json!([7])));
+    open[0].send(&frame(TEXT, b"9")).await;
+    assert_eq!(open[0].text().await, "Some(2)");
+    assert_eq!(front.get("/whoami", &kept).await.0["cart"], json!([7, 9]));
 }

@@ -1,10 +1,10 @@
 //! Whole connections on the driver, over streams in memory.
 
 use crate::{Repeat, Silent, request};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
@@ -41,12 +41,14 @@ pub fn echo(read: &Arc<[u8]>, reads: usize) {
 ///
 /// If the connection ends for another reason than that its peer is gone.
 pub fn talk<H: Handler<WebSocketConnection>>(read: &Arc<[u8]>, reads: usize, wire: WebSocket, handler: Arc<H>) {
-    runtime().block_on(async {
-        let driver = Driver::io(Repeat::new(read.clone(), reads), wire);
-        // A task of its own, as in a server.
-        let closed = tokio::spawn(driver.run(handler)).await.expect("the driver does not panic");
-        assert!(!closed.clean, "the frames are not what they should be: {closed}");
-    });
+    runtime().block_on(run(read, reads, wire, handler));
+}
+
+async fn run<H: Handler<WebSocketConnection>>(read: &Arc<[u8]>, reads: usize, wire: WebSocket, handler: Arc<H>) {
+    let driver = Driver::io(Repeat::new(read.clone(), reads), wire);
+    // A task of its own, as in a server.
+    let closed = tokio::spawn(driver.run(handler)).await.expect("the driver does not panic");
+    assert!(!closed.clean, "the frames are not what they should be: {closed}");
 }
 
 struct Room(Group<WebSocketConnection>);
@@ -103,40 +105,92 @@ impl Crowd {
     }
 }
 
-/// Opens so many connections over TCP, and one more whose peer sends `frame` so many times: each message goes to all of
-/// them. The peers do not read meanwhile, so what they are sent in all must have room in the sockets.
-///
-/// # Panics
-///
-/// If a connection fails, or the last one was not sent everything.
-pub fn broadcast(frame: &Arc<[u8]>, messages: usize, members: usize) {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let group = Group::new();
-    let room = Arc::new(Room(group.clone()));
-    let mut peers = Vec::with_capacity(members);
-    runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("a port");
-        for _ in 0..members {
-            peers.push(std::net::TcpStream::connect(address).expect("the listener has room"));
-            let (stream, _) = listener.accept().await.expect("a connection");
-            tokio::spawn(Driver::tcp(stream, WebSocket::server(request())).run(room.clone()));
-        }
-        while group.len() < members {
-            yield_now().await;
-        }
-        let sender = Driver::io(Repeat::new(frame.clone(), messages), WebSocket::server(request()));
-        tokio::spawn(sender.run(room)).await.expect("the driver does not panic");
-    });
-    if let Some(last) = peers.last_mut() {
-        last.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-        let mut sent = vec![0; messages * (frame.len() - MASKING_KEY)];
-        last.read_exact(&mut sent).expect("all messages have been sent");
-    }
+/// Connections over TCP that only listen, and whose peers read when they are told to.
+#[derive(Debug)]
+pub struct TcpCrowd {
+    runtime: Runtime,
+    peers: Vec<TcpStream>,
 }
 
-/// What a client's frame has and a server's has not.
-const MASKING_KEY: usize = 4;
+impl TcpCrowd {
+    /// So many connections to this handler, each of which says `first`. There are enough when `is_full` says so.
+    ///
+    /// # Panics
+    ///
+    /// If a connection fails.
+    pub fn new<H: Handler<WebSocketConnection>>(
+        members: usize,
+        wire: impl Fn() -> WebSocket,
+        handler: &Arc<H>,
+        first: &[u8],
+        is_full: impl Fn() -> bool,
+    ) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut peers = Vec::with_capacity(members);
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("a port");
+            for _ in 0..members {
+                let mut peer = TcpStream::connect(address).expect("the listener has room");
+                peer.write_all(first).expect("room for a few bytes");
+                peer.set_nonblocking(true).expect("a socket");
+                peers.push(peer);
+                let (stream, _) = listener.accept().await.expect("a connection");
+                tokio::spawn(Driver::tcp(stream, wire()).run(handler.clone()));
+            }
+            while !is_full() {
+                yield_now().await;
+            }
+        });
+        Self { runtime, peers }
+    }
+
+    /// The same in a group, where each message goes to all.
+    ///
+    /// # Panics
+    ///
+    /// If a connection fails.
+    pub fn in_a_room(members: usize) -> (Self, Arc<impl Handler<WebSocketConnection>>) {
+        let group = Group::new();
+        let room = Arc::new(Room(group.clone()));
+        let crowd = Self::new(members, || WebSocket::server(request()), &room, b"", || group.len() == members);
+        (crowd, room)
+    }
+
+    /// One more connection, whose peer sends `read` so many times and goes. What is sent to the others in consequence must
+    /// have room in their sockets.
+    pub fn hear<H: Handler<WebSocketConnection>>(
+        &self,
+        read: &Arc<[u8]>,
+        reads: usize,
+        wire: WebSocket,
+        handler: &Arc<H>,
+    ) {
+        self.runtime.block_on(run(read, reads, wire, handler.clone()));
+    }
+
+    /// Has all peers read what there is, and tells how many bytes that was for the last one.
+    ///
+    /// # Panics
+    ///
+    /// If a connection has failed.
+    pub fn read(&mut self) -> usize {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut of_last = 0;
+        for peer in &mut self.peers {
+            of_last = 0;
+            loop {
+                match peer.read(&mut buffer) {
+                    Ok(0) => panic!("a connection has ended"),
+                    Ok(read) => of_last += read,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        of_last
+    }
+}
 
 /// One thread, and time.
 pub fn runtime() -> Runtime {

@@ -11,7 +11,7 @@ use wsrv_rfc6455::frame::{Header, OpCode};
 use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, RequestHead};
 use wsrv_rfc6455::{Message, mask};
 
-pub use connections::{Crowd, broadcast, echo, runtime, talk};
+pub use connections::{Crowd, TcpCrowd, echo, runtime, talk};
 pub use stream::{Repeat, Silent};
 
 /// The key of all masked frames. Any but zeros, for which unmasking has nothing to do.

@@ -28,6 +28,10 @@ struct Options {
     /// The largest message and frame that is taken.
     #[arg(long, value_name = "BYTES")]
     max_message: Option<usize>,
+    /// What is compressed for peers that offer it: nothing (`off`), what is by default (`default`), or whatever gets shorter,
+    /// also with reference to earlier messages (`all`).
+    #[arg(long, value_name = "HOW", default_value = "default", value_parser = ["off", "default", "all"])]
+    deflate: String,
     /// How long a peer may take from its connection to our answer.
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     handshake_timeout: Duration,
@@ -85,6 +89,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Route::wamp(wamp::profile(Dialect::autobahn()).build()?).message_limits(message_limits).limits(limits),
         )
         .handshake_timeout(options.handshake_timeout);
+    app = match options.deflate.as_str() {
+        "off" => app,
+        "all" => app.deflate(Deflate::default().with_min_size(0).with_binary(true).with_takeover(true, true)),
+        _ => app.deflate(Deflate::default()),
+    };
     if !options.allow_origin.is_empty() {
         app = app.gate(AllowedOrigins::new(&options.allow_origin)?.allow_missing(true));
     }

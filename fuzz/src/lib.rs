@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer_head;
+mod deflate_stream;
 mod forwarded;
 mod handshake;
 mod heads;
@@ -14,15 +15,20 @@ mod origin;
 mod proxy_header;
 mod reads;
 mod request_head;
+mod session_cookie;
 mod session_php;
+mod session_record;
 mod wamp_message;
 
 pub use answer_head::answer_head;
+pub use deflate_stream::deflate_stream;
 pub use forwarded::forwarded;
 pub use handshake::handshake;
 pub use message_stream::{client_stream, message_stream};
 pub use origin::origin;
 pub use proxy_header::proxy_header;
 pub use request_head::request_head;
+pub use session_cookie::session_cookie;
 pub use session_php::session_php;
+pub use session_record::session_record;
 pub use wamp_message::wamp_message;

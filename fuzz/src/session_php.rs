@@ -42,7 +42,7 @@ fn check_refused(error: SessionError, input: &[u8], codec: &Codec) {
 }
 
 /// Copies and prints are cheap whatever is in it.
-fn check_held(session: &SessionData) {
+pub(super) fn check_held(session: &SessionData) {
     let copy = session.clone();
     assert!(copy.root().kind() == session.root().kind() && copy.root().is_same(session.root()));
     assert!(format!("{session:?}").len() < 200);
@@ -50,7 +50,7 @@ fn check_held(session: &SessionData) {
 }
 
 /// Each entry that can be seen is found by its key, if the key is the only one that is written so.
-fn check_found(value: Value<'_>) {
+pub(super) fn check_found(value: Value<'_>) {
     let written = |key: Key<'_>| match key {
         Key::Int(key) => Some(key.to_string()),
         Key::Text(key) => key.as_str().map(str::to_owned),
@@ -69,7 +69,7 @@ fn check_found(value: Value<'_>) {
 }
 
 /// JSON and serde agree on whether the value can be expanded, and on what it is then.
-fn check_expanded(value: Value<'_>) {
+pub(super) fn check_expanded(value: Value<'_>) {
     let json = value.to_json();
     let values = value.to::<serde_json::Value>();
     match (&json, &values) {

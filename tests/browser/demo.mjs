@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The page of `wsrv demo` with its WAMP console, and a page of our own that talks to the
-// conformance server, in headless Chromium.
+// The page of `wsrv demo` with its WAMP console and its session tab, and a page of our own
+// that talks to the conformance server, in headless Chromium.
 //
 //     demo.mjs [WSRV [CONFORMANCE]]
 //
@@ -459,6 +459,144 @@ async function wamp(browser) {
   }
 }
 
+// --- the session tab --------------------------------------------------------------
+
+class Visitor {
+  constructor(page) {
+    this.page = page;
+    this.root = page.locator('#panel-session');
+    this.status = this.root.locator('[data-role="status"]');
+  }
+
+  async known(role) {
+    return (await this.root.locator(`[data-role="${role}"]`).textContent()).trim();
+  }
+
+  async knows(role, text) {
+    await eventually(`${role} ${text}`, async () => (await this.known(role)).includes(text));
+  }
+
+  async logIn(name) {
+    await this.page.bringToFront();
+    await this.root.locator('[name="user"]').fill(name);
+    await this.root.locator('form[data-form="login"] button').click();
+  }
+
+  async click(what) {
+    await this.page.bringToFront();
+    await this.root.locator(what).click();
+  }
+
+  async pageSays(text) {
+    await eventually(`the page says ${text}`, async () => (await this.root.locator('output').textContent()).includes(text));
+  }
+
+  /** The contents of the frames of a kind that came in, newest first. */
+  async frames(kind) {
+    return this.root.locator(`li.frame[data-direction="in"][data-kind="${kind}"] .content`).allTextContents();
+  }
+
+  async wasClosed(times) {
+    await eventually(`closed ${times} times`, async () => {
+      const closes = await this.frames('close');
+      return closes.filter((close) => close === '4401 logged out').length === times;
+    });
+  }
+}
+
+async function session(browser) {
+  const server = await serve(wsrv, 'demo', '--listen', '127.0.0.1:0');
+  const complaints = [];
+  // Two windows of one browser, with one cookie.
+  const [one, other] = [
+    new Visitor(await openPage(browser, complaints)),
+    new Visitor(await openPage(browser, complaints)),
+  ];
+
+  try {
+    await check('a stranger is told why they are one', async () => {
+      await one.page.goto(`${server.address}#session`);
+      await one.knows('state', 'NoCredentials');
+      assert.match(await one.known('why'), /without the front end's cookie/);
+      assert.equal(await one.known('id'), '–');
+      await one.pageSays('Nobody is logged in.');
+      assert(await one.root.locator('[data-page="logout"]').isDisabled());
+    });
+
+    await check('who logs in at the front end is known on the socket', async () => {
+      await one.logIn('Ada <b id=bold>');
+      await one.pageSays('You are Ada <b id=bold>, with 0 things in your basket.');
+      await one.knows('state', 'Present');
+      assert.deepEqual(JSON.parse(await one.known('values')), { basket: 0, user: 'Ada <b id=bold>' });
+      assert.equal(await one.page.locator('#bold').count(), 0);
+      assert.match(await one.known('id'), /^#[0-9a-f]{8}$/);
+      assert.match(await one.known('ends'), /\d+:\d\d/);
+      const [{ value, httpOnly, sameSite }] = await one.page.context().cookies(server.address);
+      assert.deepEqual({ httpOnly, sameSite }, { httpOnly: true, sameSite: 'Strict' });
+      assert(!(await one.page.content()).includes(value), 'the id itself is not shown');
+      // The socket of the stranger was replaced, not closed.
+      assert.deepEqual(await one.frames('close'), ['1000 reconnecting']);
+    });
+
+    await check('what the page changes is seen when it is read again', async () => {
+      await one.click('[data-page="basket"]');
+      await one.pageSays('one thing in your basket');
+      assert.equal(JSON.parse(await one.known('values')).basket, 0);
+      await one.click('[data-action="reload"]');
+      await one.knows('values', '"basket":1');
+    });
+
+    await check('a log-out closes the sockets of all windows with 4401', async () => {
+      await other.page.goto(`${server.address}#session`);
+      await other.knows('values', 'Ada');
+      assert.equal(await other.known('id'), await one.known('id'));
+      await one.click('[data-page="logout"]');
+      await one.pageSays('Nobody is logged in.');
+      for (const visitor of [one, other]) {
+        await visitor.wasClosed(1);
+        // And it has come back, with a cookie that means nothing any more.
+        await visitor.knows('state', 'Gone');
+        assert.equal(await visitor.known('values'), '–');
+      }
+    });
+
+    await check('who logs in as somebody else has another id, and the socket of before is closed', async () => {
+      await one.logIn('Bob');
+      await one.knows('values', 'Bob');
+      const before = await one.known('id');
+      await other.logIn('Eve');
+      await other.knows('values', 'Eve');
+      assert.notEqual(await other.known('id'), before);
+      await one.wasClosed(2);
+      await one.knows('values', 'Eve');
+      await one.pageSays('You are Eve');
+    });
+
+    await check('another site logs nobody out', async () => {
+      const url = new URL('front/logout', server.address);
+      const answer = await fetch(url, { method: 'POST', headers: { origin: 'https://evil.example' } });
+      assert.equal(answer.status, 403);
+    });
+
+    await one.page.screenshot({ path: `${logs}/demo-session.png`, fullPage: true });
+    await check('a phone shows it without scrolling sideways', async () => {
+      await one.page.setViewportSize({ width: 360, height: 740 });
+      const [wide, seen] = await one.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert(wide <= seen, `${wide} in ${seen}`);
+    });
+    await one.page.screenshot({ path: `${logs}/demo-session-phone.png`, fullPage: true });
+    await check('the console has no complaints', async () => assert.deepEqual(complaints, []));
+  } catch (error) {
+    await one.page.screenshot({ path: `${logs}/session-failed.png` }).catch(() => {});
+    if (complaints.length > 0) console.log(`       console: ${complaints.join('\n       ')}`);
+    throw error;
+  } finally {
+    await one.page.close();
+    await other.page.close();
+    server.child.kill();
+  }
+}
+
 // --- a WebSocket in a page of our own --------------------------------------------
 
 /** Runs in the page: sends the messages, then closes; gives what came back. */
@@ -481,7 +619,10 @@ function exchange({ url, messages, code, reason }) {
 }
 
 async function echo(browser) {
-  const server = await serve(conformance, '--listen', '127.0.0.1:0', '--max-message', '100000');
+  const server = await serve(
+    conformance,
+    ...['--listen', '127.0.0.1:0', '--max-message', '100000', '--deflate', 'all'],
+  );
   const blank = http.createServer((_, answer) => {
     answer.setHeader('content-type', 'text/html');
     answer.end('<!doctype html><title>blank</title>');
@@ -503,6 +644,13 @@ async function echo(browser) {
       const { echoes, code, reason, wasClean } = await talk(messages, 1000, 'bye');
       assert.deepEqual(echoes, messages);
       assert.deepEqual({ code, reason, wasClean }, { code: 1000, reason: 'bye', wasClean: true });
+    });
+
+    await check('messages are compressed', async () => {
+      const messages = Array.from({ length: 20 }, (_, number) => `${number} ${'squeeze '.repeat(number * 100)}`);
+      const { echoes, extensions, code } = await talk(messages, 1000, '');
+      assert.match(extensions, /^permessage-deflate/);
+      assert.deepEqual({ echoes, code }, { echoes: messages, code: 1000 });
     });
 
     await check('a close code of the application comes back', async () => {
@@ -548,7 +696,7 @@ try {
       '--disable-sync',
     ],
   });
-  for (const part of [demo, wamp, echo]) {
+  for (const part of [demo, wamp, session, echo]) {
     try {
       await part(browser);
     } catch (error) {

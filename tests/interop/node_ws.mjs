@@ -28,6 +28,7 @@ class Peer {
   constructor(address, options) {
     this.ws = new WebSocket(address, { perMessageDeflate: false, ...options });
     this.events = [];
+    this.ws.on('upgrade', (answer) => (this.extensions = answer.headers['sec-websocket-extensions'] ?? ''));
     this.ws.on('open', () => this.push({ open: true }));
     this.ws.on('message', (data, isBinary) => this.push({ message: isBinary ? data : data.toString() }));
     this.ws.on('pong', (data) => this.push({ pong: data.toString('latin1') }));
@@ -115,8 +116,66 @@ const checks = {
       await peer.expect({ message: 'one two' });
     }),
 
-  'a client that offers compression is served': () =>
-    connected(url, (peer) => peer.expectEcho('squeeze '.repeat(1000)), { perMessageDeflate: true }),
+  ...Object.fromEntries(
+    [
+      {},
+      { serverNoContextTakeover: true },
+      { clientNoContextTakeover: true },
+      { serverMaxWindowBits: 10, clientMaxWindowBits: 9 },
+    ].map((offer) => [
+      `messages are compressed both ways, with ${JSON.stringify(offer)}`,
+      () =>
+        connected(
+          url,
+          async (peer) => {
+            const agreed = peer.extensions;
+            assert(agreed.startsWith('permessage-deflate'), agreed);
+            for (const [name, wanted] of Object.entries(offer)) {
+              const parameter = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+              assert(agreed.includes(wanted === true ? parameter : `${parameter}=${wanted}`), agreed);
+            }
+            const { _socket: socket } = peer.ws;
+            const [read, written] = [socket.bytesRead, socket.bytesWritten];
+            for (let number = 0; number < 50; number += 1) {
+              await peer.expectEcho(`${number} ${'squeeze '.repeat(1000)}`);
+              await peer.expectEcho(Buffer.alloc(5000, number));
+              await peer.expectEcho('');
+              await peer.expectEcho(randomBytes(100));
+            }
+            const limit = 50 * 500;
+            assert(socket.bytesRead - read < limit, `${socket.bytesRead - read} bytes came`);
+            assert(socket.bytesWritten - written < limit, `${socket.bytesWritten - written} bytes went`);
+          },
+          { perMessageDeflate: { threshold: 0, ...offer } },
+        ),
+    ]),
+  ),
+
+  'compressed fragments come back as one message': () =>
+    connected(
+      url,
+      async (peer) => {
+        for (let number = 0; number < 10; number += 1) {
+          peer.ws.send(`${number} ${'one '.repeat(1000)}`, { fin: false });
+          peer.ws.ping('between');
+          peer.ws.send('two '.repeat(1000), { fin: true });
+          await peer.expect({ pong: 'between' });
+          await peer.expect({ message: `${number} ${'one '.repeat(1000)}${'two '.repeat(1000)}` });
+        }
+      },
+      { perMessageDeflate: { threshold: 0 } },
+    ),
+
+  'a compressed message over the limit is closed with 1009': () =>
+    connected(
+      limited,
+      async (peer) => {
+        await peer.expectEcho('x'.repeat(1000));
+        peer.ws.send('x'.repeat(1001));
+        assert.equal((await peer.next()).close, 1009);
+      },
+      { perMessageDeflate: { threshold: 0 } },
+    ),
 
   '200 messages sent before the first echo is read keep their order': () =>
     connected(url, async (peer) => {

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from checks import PATIENCE, Checks, Report, expect, short
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
 
 check = Checks()
 
@@ -81,9 +82,43 @@ async def fragments(url, _):
         expect(await ws.recv(), b"\xff" + b"\x00" * 70000, "echo of binary")
 
 
-@check("a client that offers compression is served")
-async def compression_offered(url, _):
-    async with connect(url, compression="deflate") as ws:
+def check_compression(**offer):
+    @check(f"messages are compressed both ways, with {offer or 'the defaults'}")
+    async def compressed(url, _):
+        extension = ClientPerMessageDeflateFactory(**offer)
+        async with connect(url, extensions=[extension]) as ws:
+            [agreed] = ws.protocol.extensions
+            expect(isinstance(agreed, PerMessageDeflate), True, "the extension")
+            # What we send and what we get, as the package has understood the answer.
+            known = {
+                "server_no_context_takeover": agreed.remote_no_context_takeover,
+                "client_no_context_takeover": agreed.local_no_context_takeover,
+                "server_max_window_bits": agreed.remote_max_window_bits,
+                "client_max_window_bits": agreed.local_max_window_bits,
+            }
+            for name, value in offer.items():
+                if value is not True or "no_context" in name:
+                    expect(known[name], value, name)
+            for number in range(50):
+                await expect_echo(ws, f"{number} " + "squeeze " * 1000)
+                await expect_echo(ws, bytes([number]) * 5000)
+                await expect_echo(ws, "")
+                await expect_echo(ws, os.urandom(100))
+                await ws.send([f"{number} ", "in ", "fragments"])
+                expect(await ws.recv(), f"{number} in fragments", "echo")
+
+
+check_compression()
+check_compression(server_no_context_takeover=True)
+check_compression(client_no_context_takeover=True)
+check_compression(server_max_window_bits=9, client_max_window_bits=9)
+check_compression(server_max_window_bits=12, client_max_window_bits=True)
+
+
+@check("a window of 256 bytes is declined")
+async def small_window(url, _):
+    async with connect(url, extensions=[ClientPerMessageDeflateFactory(server_max_window_bits=8)]) as ws:
+        expect(list(ws.protocol.extensions), [], "extensions")
         await expect_echo(ws, "squeeze " * 1000)
 
 

@@ -12,16 +12,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
-use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, broadcast, echo, frames, request, talk, text_frame};
+use wsrv_benches::{BROWSER_REQUEST, Crowd, Kind, Repeat, TcpCrowd, echo, frames, request, talk, text_frame};
 use wsrv_rfc6455::connection::WebSocket;
 use wsrv_rfc6455::handshake::{self, HeadLimits, HeadReader};
 use wsrv_rfc6455::{Limits, Received, Receiver, Sender};
-use wsrv_wamp::{Args, CallError, Wamp};
+use wsrv_wamp::{Args, CallError, Open, Wamp};
 
 /// Each count is a multiple of this, so that reads and groups come out even.
 const STEP: usize = 1600;
 
 const MEMBERS: usize = 100;
+
+/// What a client's frame has and a server's has not, in bytes.
+const MASKING_KEY: usize = 4;
 
 #[derive(Clone, Copy)]
 enum Case {
@@ -36,6 +39,8 @@ enum Case {
     FanOut(usize),
     /// From a handler to each member over TCP: all are written in the sender's turn.
     FanOutTcp(usize),
+    /// A client's event of so many bytes to each subscriber, in the same way.
+    WampPublishTcp(usize),
     /// From a browser's request to the answer.
     Handshake,
     /// A WAMP call that is answered, 16 a read.
@@ -73,6 +78,7 @@ const CASES: &[(&str, Case)] = &[
     ("fan-out 16 B over TCP, per member", Case::FanOutTcp(16)),
     ("fan-out 125 B over TCP, per member", Case::FanOutTcp(125)),
     ("handshake", Case::Handshake),
+    ("WAMP publish 125 B over TCP, per member", Case::WampPublishTcp(125)),
     ("WAMP call, 16 a read", Case::WampCall),
     ("echo of a WAMP call, 16 a read", Case::WampCallEchoed),
 ];
@@ -104,8 +110,9 @@ fn run(case: Case, count: usize) {
             let message = Binary.message(size);
             (0..count / MEMBERS).for_each(|_| crowd.send(message.clone()));
         }
-        Case::FanOutTcp(size) => broadcast(&frames(Binary, size, 1).into(), count / MEMBERS, MEMBERS),
+        Case::FanOutTcp(size) => fan_out_over_tcp(size, count / MEMBERS),
         Case::Handshake => handshake(count),
+        Case::WampPublishTcp(size) => publish_over_tcp(size, count / MEMBERS),
         Case::WampCall => wamp_calls(count / CALLS_PER_READ),
         Case::WampCallEchoed => echo(&text_frame(WAMP_CALL).repeat(CALLS_PER_READ).into(), count / CALLS_PER_READ),
     }
@@ -121,6 +128,29 @@ fn wamp_calls(reads: usize) {
     let server = Wamp::new().procedure("http://example.com/calc#add", add).build().expect("good patterns");
     let wire = WebSocket::server(request()).subprotocol(Some("wamp"));
     talk(&text_frame(WAMP_CALL).repeat(CALLS_PER_READ).into(), reads, wire, Arc::new(server));
+}
+
+fn fan_out_over_tcp(size: usize, messages: usize) {
+    let (mut crowd, room) = TcpCrowd::in_a_room(MEMBERS);
+    let message = frames(Binary, size, 1);
+    crowd.hear(&message.clone().into(), messages, WebSocket::server(request()), &room);
+    assert_eq!(crowd.read(), messages * (message.len() - MASKING_KEY), "all messages have been sent");
+}
+
+/// Events of as many bytes as the messages of [`fan_out_over_tcp`].
+fn publish_over_tcp(size: usize, messages: usize) {
+    const TOPIC: &str = "http://example.com/chat";
+    let wamp = Wamp::new().topic(TOPIC, Open);
+    let topic = wamp.topics().topic(TOPIC);
+    let server = Arc::new(wamp.build().expect("a good pattern"));
+    let wire = || WebSocket::server(request()).subprotocol(Some("wamp"));
+    let subscribe = text_frame(&format!("[5,\"{TOPIC}\"]"));
+    let mut crowd = TcpCrowd::new(MEMBERS, wire, &server, &subscribe, || topic.len() == MEMBERS);
+    crowd.read();
+    let rest = format!("[8,\"{TOPIC}\",\"\"]").len();
+    let publish = text_frame(&format!("[7,\"{TOPIC}\",\"{}\"]", "x".repeat(size - rest)));
+    crowd.hear(&publish.clone().into(), messages, wire(), &server);
+    assert_eq!(crowd.read(), messages * (publish.len() - MASKING_KEY), "all events have been sent");
 }
 
 fn stream(size: usize, per_read: usize, count: usize) {

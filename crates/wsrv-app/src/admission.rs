@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use wsrv_core::Place;
 use wsrv_http::{Gate, Gates, Matched, Opening, Rejection};
 use wsrv_rfc6455::connection::WebSocket;
+#[cfg(feature = "deflate")]
+use wsrv_rfc6455::deflate::Agreement;
 use wsrv_rfc6455::handshake::{self, Offer, RequestHead, SharedLines};
 
 /// A request that may become a connection: everybody who has a say has agreed, and a place is taken.
@@ -24,6 +26,8 @@ pub(crate) struct Admitted {
     opening: Opening,
     offer: Offer,
     subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    agreement: Option<Agreement>,
     place: Place,
     /// The host knew where the peer is.
     addressed: bool,
@@ -65,7 +69,8 @@ pub(crate) async fn decide(
         // There is no page here either. On a route, the answer below tells what is missing.
         return Err(not_found.clone());
     }
-    let offer = handshake::check(request)?;
+    #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
+    let mut offer = handshake::check(request)?;
     let Matched { value: route, params } = found?;
     if params.iter().next().is_some() {
         opening.extensions_mut().insert(params);
@@ -78,8 +83,20 @@ pub(crate) async fn decide(
     };
     let place = host.life.connections.places().take(opening.remote_addr().map(|addr| addr.ip()));
     let place = place.map_err(|full| Rejection::overloaded(full.to_string()))?;
+    // Last, so that who is refused takes nothing of the memory there is for it.
+    #[cfg(feature = "deflate")]
+    let agreement = route.negotiate(opening.request()).inspect(|agreement| offer.agree(agreement));
     // Boxed, as it goes from hand to hand and is larger than what the handshake's task holds otherwise.
-    Ok(Box::new(Admitted { route: route.clone(), opening, offer, subprotocol, place, addressed }))
+    Ok(Box::new(Admitted {
+        route: route.clone(),
+        opening,
+        offer,
+        subprotocol,
+        #[cfg(feature = "deflate")]
+        agreement,
+        place,
+        addressed,
+    }))
 }
 
 /// What a PROXY header has said of the client's connection.
@@ -180,6 +197,11 @@ impl Admitted {
         self.subprotocol.as_deref()
     }
 
+    /// What the answer says of extensions.
+    pub(crate) fn extensions(&self) -> Option<&str> {
+        self.offer.extensions()
+    }
+
     /// The answer as it goes over the wire.
     pub(crate) fn encode(&self) -> BytesMut {
         let mut answer = BytesMut::with_capacity(256);
@@ -198,11 +220,15 @@ impl Admitted {
 
     /// Begins the connection after the answer; `received` is what the peer has sent behind its request already.
     pub(crate) fn start(self: Box<Self>, transport: Transport, received: BytesMut, shared_lines: &SharedLines) {
+        #[cfg(feature = "deflate")]
+        let agreement = self.agreement;
         let Admitted { route, opening, subprotocol, place, addressed, .. } = *self;
         let (mut request, remote_addr, extensions, response_headers) = opening.into_parts();
         request.share(shared_lines);
         let wire = WebSocket::server(request).limits(route.message_limits).subprotocol(subprotocol.as_deref());
         let wire = wire.extensions(extensions).response_headers(response_headers);
+        #[cfg(feature = "deflate")]
+        let wire = wire.deflate(agreement);
         let driver = transport.driver(wire);
         // Where neither the host nor a gate has known it, the socket may.
         let driver = match remote_addr {

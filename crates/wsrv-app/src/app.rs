@@ -16,6 +16,10 @@ use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use wsrv_core::{Connections, Listener, Observer, Places, RateLimits, Reason};
 use wsrv_http::{Addresses, Gate, Gates, InvalidRoute, Router, TrustedNetworks, TrustedProxies};
+#[cfg(feature = "deflate")]
+use wsrv_rfc6455::deflate::Compression;
+#[cfg(all(doc, feature = "deflate"))]
+use wsrv_rfc6455::deflate::Deflate;
 use wsrv_rfc6455::handshake::{HeadLimits, RequestHead};
 
 /// Describes a server: routes, gates, limits. [`bind`](App::bind) makes it one; `into_service` (feature `http`) makes
@@ -31,6 +35,8 @@ pub struct App {
     connections: Connections,
     handshakes: Handshakes,
     drain: Drain,
+    #[cfg(feature = "deflate")]
+    compression: Option<Compression>,
     /// Of the server to be.
     phase: watch::Sender<Phase>,
 }
@@ -188,6 +194,30 @@ impl App {
             + 'static,
     {
         self.fallback = Some(crate::fallback::Fallback::new(service));
+        self
+    }
+
+    /// Compresses messages by `permessage-deflate` (RFC 7692) with clients that offer it, as browsers do. A [`Deflate`] says
+    /// how; a [`Compression`] made of it tells in its [stats](Compression::stats) what it does and costs. Default: no
+    /// compression. A [`Route`] may have another.
+    ///
+    /// By default, no message refers to an earlier one: then connections hold no memory for it, and what goes to a group is
+    /// compressed once. `docs/compression.md` of the repository tells what else costs how much.
+    ///
+    /// Where a message has a secret in it beside what somebody else chooses, and its size can be watched, the secret can be
+    /// guessed: see [`deflate`](wsrv_rfc6455::deflate#secrets).
+    ///
+    /// ```
+    /// use wsrv_app::prelude::*;
+    ///
+    /// let compression = Compression::new(Deflate::default().with_min_size(512));
+    /// let app = App::new().deflate(compression.clone());
+    /// assert_eq!(compression.stats().connections, 0);
+    /// # let _ = app;
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, compression: impl Into<Compression>) -> Self {
+        self.compression = Some(compression.into());
         self
     }
 
@@ -382,6 +412,8 @@ impl App {
             if !route.last_message {
                 route.connections = route.connections.without_last_message();
             }
+            #[cfg(feature = "deflate")]
+            route.compression.get_or_insert_with(|| self.compression.clone());
             router.add(host.as_deref(), &path, Arc::new(route))?;
         }
         let life = Life::new(self.connections, self.handshakes.0, self.drain, self.phase);

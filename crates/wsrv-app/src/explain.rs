@@ -29,10 +29,13 @@ pub struct Explanation {
 /// What becomes of a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It becomes a WebSocket, with this subprotocol.
+    /// It becomes a WebSocket, with this subprotocol and these extensions.
     WebSocket {
         /// What the answer names. `None`: no subprotocol.
         subprotocol: Option<String>,
+        /// What the answer's `Sec-WebSocket-Extensions` would be: whether messages are compressed, and how. `None`: they are
+        /// not.
+        extensions: Option<String>,
     },
     /// It asks for no upgrade and goes to `App::http`, whatever that answers.
     Page,
@@ -94,5 +97,6 @@ async fn decide(
         }
     }
     let admitted = admission::decide(host, request, peer, Extensions::new(), Some(account)).await?;
-    Ok(Outcome::WebSocket { subprotocol: admitted.subprotocol().map(str::to_owned) })
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Ok(Outcome::WebSocket { subprotocol: owned(admitted.subprotocol()), extensions: owned(admitted.extensions()) })
 }

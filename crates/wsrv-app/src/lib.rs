@@ -183,6 +183,7 @@
 //!
 //! # Features
 //!
+//! - `deflate`: `App::deflate`, compression of messages by permessage-deflate (RFC 7692).
 //! - `http`: the other hosts, which brings hyper. Without it, requests that ask for no upgrade are refused.
 //! - `axum`: axum's `ConnectInfo` tells the peer's address to the app inside axum, and to pages beside it. Brings
 //!   `http`.
@@ -256,6 +257,8 @@ pub mod prelude {
     };
     pub use wsrv_rfc6455::Limits as MessageLimits;
     pub use wsrv_rfc6455::connection::{ControlFrame, WebSocketConnection};
+    #[cfg(feature = "deflate")]
+    pub use wsrv_rfc6455::deflate::{Compression, Deflate, DeflateParams};
     pub use wsrv_rfc6455::handshake::Subprotocols;
     pub use wsrv_rfc6455::{CloseCode, CloseFrame, Message, Text};
 }

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use wsrv_core::{Connections, Driver, Handler, Limits};
 use wsrv_http::{Gate, Gates, Params};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
+#[cfg(feature = "deflate")]
+use wsrv_rfc6455::deflate::{Agreement, Compression};
+#[cfg(feature = "deflate")]
+use wsrv_rfc6455::handshake::RequestHead;
 use wsrv_rfc6455::handshake::Subprotocols;
 
 /// A handler with the settings of its route. A handler alone is a route with default settings.
@@ -14,6 +18,9 @@ pub struct Route {
     pub(crate) subprotocols: Subprotocols,
     pub(crate) message_limits: wsrv_rfc6455::Limits,
     pub(crate) limits: Arc<Limits>,
+    /// `None`: what the app says.
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Option<Compression>>,
     /// Whether its connections understand the message of a drain.
     pub(crate) last_message: bool,
     /// The app's, under the name of this route, once it is the app's.
@@ -34,6 +41,8 @@ impl Route {
             subprotocols: Subprotocols::none(),
             message_limits: wsrv_rfc6455::Limits::default(),
             limits: Arc::default(),
+            #[cfg(feature = "deflate")]
+            compression: None,
             last_message: true,
             connections: Connections::new(),
             // A task of its own, so that nothing of the handshake stays behind in it.
@@ -104,10 +113,33 @@ impl Route {
         self
     }
 
+    /// Compresses the messages of this route in another way than [the app says](crate::App::deflate), with memory and
+    /// compressors of its own unless it is the same [`Compression`].
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, compression: impl Into<Compression>) -> Self {
+        self.compression = Some(Some(compression.into()));
+        self
+    }
+
+    /// Compresses no messages on this route, whatever the app says.
+    #[cfg(feature = "deflate")]
+    pub fn without_deflate(mut self) -> Self {
+        self.compression = Some(None);
+        self
+    }
+
     /// The bounds of a connection: outbox, policies, timeouts.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Arc::new(limits);
         self
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Route {
+    /// Agrees with this client on compression, if there is any and the client offers it.
+    pub(crate) fn negotiate(&self, request: &RequestHead) -> Option<Agreement> {
+        self.compression.as_ref()?.as_ref()?.negotiate(request)
     }
 }
 

@@ -157,8 +157,9 @@ fn row(title: &str, text: impl fmt::Display) {
 /// Prints the answer, and says it in an exit status.
 fn tell(outcome: &Outcome) -> ExitCode {
     match outcome {
-        Outcome::WebSocket { subprotocol } => {
+        Outcome::WebSocket { subprotocol, extensions } => {
             row("subprotocol", subprotocol.as_deref().unwrap_or("none"));
+            row("extensions", extensions.as_deref().unwrap_or("none"));
             row("let in", StatusCode::SWITCHING_PROTOCOLS);
         }
         Outcome::Page => row("let in", "to the pages, which answer"),

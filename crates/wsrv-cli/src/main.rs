@@ -20,7 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves a page on which one person sees the server at work: two chats, their frames, live figures.
+    /// Serves a page on which one person sees the server at work: two chats, their frames, a WAMP console, a log-in that
+    /// sockets know of, live figures.
     Demo(demo::Options),
     /// Tells what a request to the demo with the same options would meet: gate by gate, and the answer.
     Check(check::Options),

@@ -36,10 +36,20 @@ fn a_request_that_is_let_in_is_told_with_its_gates_its_client_and_its_route() {
             ("client", "203.0.113.9"),
             ("route", "/chat/{room}  room=lobby"),
             ("subprotocol", "none"),
+            ("extensions", "none"),
             ("let in", "101 Switching Protocols"),
         ]
     );
     assert_eq!(status, 0);
+}
+
+#[test]
+fn compression_is_told_as_it_would_be_answered() {
+    let (rows, status) =
+        check(&["--header", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=12"]);
+    let answer =
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12";
+    assert_eq!((row(&rows, "extensions"), status), (Some(answer), 0));
 }
 
 #[test]

@@ -367,6 +367,12 @@ impl<W: Wire> Link<W> {
         self.0.cut(self.0.lock(), ClosedBy::Cut);
     }
 
+    /// Has the handler's [`poll_background`](crate::Handler::poll_background) polled once more, as soon as it is polled at
+    /// all: for who has left something there for it to find.
+    pub fn wake(&self) {
+        self.0.lock().wake_driver();
+    }
+
     /// Waits until the connection has begun to end, from whichever side and in whichever direction: a good thing to
     /// `select!` with in a handler that takes long. Ready at once if it has.
     ///

@@ -7,10 +7,10 @@ use common::{Obedient, connect, line, small_limits, soon};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf, duplex};
 use tokio::time::{Interval, sleep};
 use wsrv_core::lines::{LineConnection, Lines};
 use wsrv_core::{ClosedBy, Connection, Driver, Error, Group, Handler, Limits, Membership, Reason, SendError, SlowPeer};
@@ -461,4 +461,48 @@ async fn the_background_goes_on_between_events_and_its_error_is_the_handlers() {
     drop(peer);
     let closed = soon(task).await.unwrap();
     assert_eq!((closed.by, closed.reason), (ClosedBy::Handler, Reason::Overload));
+}
+
+/// Says what others have left for it.
+struct Errand {
+    left: Arc<Mutex<Option<&'static str>>>,
+    /// Has everybody.
+    group: Group<LineConnection>,
+}
+
+impl Handler<LineConnection> for Errand {
+    type State = Membership<LineConnection>;
+    async fn on_open(&self, conn: &LineConnection) -> Result<Self::State, Error> {
+        conn.send("open").await?;
+        Ok(self.group.join(conn))
+    }
+    async fn on_message(&self, _: &LineConnection, _: &mut Self::State, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+    fn poll_background(
+        &self,
+        conn: &LineConnection,
+        _: &mut Self::State,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Some(left) = self.left.lock().unwrap().take() else { return Poll::Pending };
+        Poll::Ready(conn.try_send(left).map_err(Error::from))
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_something_for_the_background_wakes_it() {
+    let (left, group) = (Arc::<Mutex<_>>::default(), Group::new());
+    let (peer, stream) = duplex(64);
+    let errand = Errand { left: left.clone(), group: group.clone() };
+    tokio::spawn(Driver::io(stream, Lines::new(10)).run(Arc::new(errand)));
+    let mut peer = BufReader::new(peer);
+    assert_eq!(line(&mut peer).await, "open");
+    for errand in ["first", "second"] {
+        // Whatever was to be done is done by then, and nobody has a reason to look again.
+        sleep(Duration::from_millis(20)).await;
+        *left.lock().unwrap() = Some(errand);
+        group.for_each(|conn| conn.link().wake());
+        assert_eq!(soon(line(&mut peer)).await, errand);
+    }
 }

@@ -155,7 +155,7 @@ impl Parts<'_> {
         }
         let mut rest = bytes;
         loop {
-            let (now, later) = rest.split_at(rest.len().min(self.sender.max_frame));
+            let (now, later) = rest.split_at(rest.len().min(self.sender.max_frame()));
             let header = Header { fin: fin && later.is_empty(), ..Header::whole(self.opcode, now.len() as u64) };
             self.sender.frame(header, Payload::Slice(now), out)?;
             self.opcode = OpCode::Continuation;

@@ -106,6 +106,14 @@ impl Protocol {
         self
     }
 
+    /// Compresses and inflates messages as was agreed on; see [`deflate`](crate::deflate).
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, agreement: &crate::deflate::Agreement) -> Self {
+        self.receiver = self.receiver.with_deflate(agreement);
+        self.sender = self.sender.with_deflate(agreement);
+        self
+    }
+
     /// Where to append what is read from the stream, and only that: bytes that are there already must stay.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
         &mut self.input

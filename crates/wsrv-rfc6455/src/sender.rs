@@ -113,7 +113,8 @@ pub struct Sender {
     closed: bool,
     /// The last data frame left its message open.
     pub(crate) unfinished: bool,
-    pub(crate) max_frame: usize,
+    /// In four bytes, since every connection has one.
+    max_frame: u32,
     #[cfg(feature = "client")]
     masking: Masking,
     #[cfg(feature = "deflate")]
@@ -136,7 +137,7 @@ impl Sender {
         Self {
             closed: false,
             unfinished: false,
-            max_frame: usize::MAX,
+            max_frame: u32::MAX,
             #[cfg(feature = "client")]
             masking: Masking::None,
             #[cfg(feature = "deflate")]
@@ -158,7 +159,7 @@ impl Sender {
     }
 
     /// Sets the longest payload of a data frame, in bytes: longer messages leave in several fragments, as some peers
-    /// want it. 0 counts as 1. Default: no limit.
+    /// want it. 0 counts as 1. Default, and the most that can be set: 4 GiB.
     ///
     /// [Prepared](Self::prepared) frames stay whole at a server.
     pub const fn with_max_frame(mut self, bytes: usize) -> Self {
@@ -168,7 +169,11 @@ impl Sender {
 
     /// As [`with_max_frame`](Self::with_max_frame), for the messages from now on.
     pub const fn set_max_frame(&mut self, bytes: usize) {
-        self.max_frame = if bytes == 0 { 1 } else { bytes };
+        self.max_frame = match bytes {
+            0 => 1,
+            bytes if bytes > u32::MAX as usize => u32::MAX,
+            bytes => bytes as u32,
+        };
     }
 
     /// Why the sender of a client has no masking keys, if so.
@@ -258,8 +263,8 @@ impl Sender {
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         let (mut next, mut reserved) = (opcode, Header::RSV1);
-        while packed.len() > self.max_frame {
-            let (part, rest) = packed.split_at(self.max_frame);
+        while packed.len() > self.max_frame() {
+            let (part, rest) = packed.split_at(self.max_frame());
             let header = Header { fin: false, reserved, ..Header::whole(next, part.len() as u64) };
             self.frame(header, Payload::Slice(part), out)?;
             (packed, next, reserved) = (rest, OpCode::Continuation, 0);
@@ -273,7 +278,7 @@ impl Sender {
         self.ready_for_message()?;
         let opcode = opcode_of(&message);
         let payload = message.into_bytes();
-        if payload.len() <= self.max_frame {
+        if payload.len() <= self.max_frame() {
             self.frame(Header::whole(opcode, payload.len() as u64), Payload::Shared(payload), out)
         } else {
             self.fragments(opcode, payload, out)
@@ -289,8 +294,8 @@ impl Sender {
         out: &mut (impl Output + ?Sized),
     ) -> Result<(), SendError> {
         let mut next = opcode;
-        while payload.len() > self.max_frame {
-            let part = payload.split_to(self.max_frame);
+        while payload.len() > self.max_frame() {
+            let part = payload.split_to(self.max_frame());
             let header = Header { fin: false, ..Header::whole(next, part.len() as u64) };
             self.frame(header, Payload::Shared(part), out)?;
             next = OpCode::Continuation;
@@ -314,7 +319,7 @@ impl Sender {
         {
             return sent;
         }
-        if message.len() > self.max_frame.min(SMALL) {
+        if message.len() > self.max_frame().min(SMALL) {
             return self.message_as_it_is(message.take(), out);
         }
         self.ready_for_message()?;
@@ -503,6 +508,11 @@ impl Sender {
             Masking::Failed(_) => return Err(SendError::Closed),
         }
         Ok(None)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn max_frame(&self) -> usize {
+        self.max_frame as usize
     }
 
     #[inline]
@@ -713,7 +723,7 @@ mod tests {
             sender.message(text.into(), &mut out).unwrap();
             assert_eq!(out, frames, "{text}");
         }
-        assert_eq!(Sender::server().with_max_frame(0).max_frame, 1);
+        assert_eq!(Sender::server().with_max_frame(0).max_frame(), 1);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use wsrv_core::{Closed, Driver, Error, Group, Handler, Limits, Membership};
-use wsrv_rfc6455::Message;
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::handshake::{HeadLimits, HeadReader, SharedLines};
+use wsrv_rfc6455::{Message, Sender};
 
 /// A peer that sends the same bytes again and again, and takes everything.
 struct Peer {
@@ -150,6 +150,13 @@ fn the_future_of_a_connection_fits_into_a_task_of_640_bytes() {
     let size = size_of_val(&future);
     // tokio adds 112 bytes, and its tasks come in steps of 128.
     assert!(size <= 528, "{size} bytes");
+}
+
+#[test]
+fn compression_that_is_not_agreed_on_takes_no_room_in_a_connection() {
+    // As many as before there was any. What the receiver takes is in the task, whose size is looked at above.
+    let size = size_of::<Sender>();
+    assert!(size <= if cfg!(feature = "client") { 32 } else { 16 }, "{size} bytes");
 }
 
 /// Sends every message to all members, who are many.

@@ -184,7 +184,8 @@ fn offers_in_several_lines_are_one_list() {
 
 #[test]
 fn who_comes_when_the_memory_is_used_up_gets_less() {
-    const WINDOWS: usize = 2 * (32 << 10);
+    /// What is remembered of what was sent, and the window of what is received.
+    const WINDOWS: usize = (4 << 10) + (32 << 10);
     let compression = Compression::new(takeover().with_memory(2 * WINDOWS));
     let head = request(&["permessage-deflate"]);
     let full = || compression.negotiate(&head);

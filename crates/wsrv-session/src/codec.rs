@@ -5,9 +5,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{Limits, SessionData, SessionError, json, php};
+use crate::edit::Container;
+use crate::{Limits, ReadOnly, SessionData, SessionError, json, php};
 
 /// PHP and Node.js write the padding, and take text without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -26,7 +28,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// assert_eq!(record.data.get("id").and_then(|id| id.as_i64()), Some(42));
 /// # Ok::<(), wsrv_session::SessionError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Codec {
     format: Format,
     /// The outermost last.
@@ -45,11 +47,25 @@ enum Format {
     TowerMsgpack,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 enum Wrapper {
     Base64,
     PhpString,
     LaravelCookie,
+    Seal(Arc<Open>),
+}
+
+type Open = dyn Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync;
+
+impl fmt::Debug for Wrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wrapper::Base64 => "Base64",
+            Wrapper::PhpString => "PhpString",
+            Wrapper::LaravelCookie => "LaravelCookie",
+            Wrapper::Seal(_) => "Seal",
+        })
+    }
 }
 
 /// What a store's record or a cookie holds.
@@ -104,9 +120,20 @@ impl Codec {
         Codec::new(Format::Json)
     }
 
-    /// The JSON object of express-session, which says in its member `cookie` when it expires.
+    /// The JSON object of express-session, which says in its member `cookie` when it expires. That counts where the store
+    /// does not tell: express prolongs a session there, and leaves what was written as it is.
     pub fn express() -> Self {
         Codec::new(Format::ExpressJson)
+    }
+
+    /// Django's record: a JSON object that this [signer](crate::cookie::DjangoSigner::records) has signed. An empty one has
+    /// nothing in it, as the backend `file` makes them.
+    #[cfg(feature = "django")]
+    pub fn django(signer: crate::cookie::DjangoSigner) -> Self {
+        Codec::json().opened_by(move |record| match record {
+            [] => Ok(Bytes::from_static(b"{}")),
+            _ => signer.open(record, SystemTime::now(), None),
+        })
     }
 
     /// The MessagePack record of tower-sessions, which names its id and says when it expires.
@@ -130,6 +157,19 @@ impl Codec {
         self.within(Wrapper::LaravelCookie)
     }
 
+    /// The same, signed or encrypted, and opened by this.
+    ///
+    /// The record comes from a store, so it is not trusted before this has opened it.
+    pub fn opened_by(self, open: impl Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync + 'static) -> Self {
+        self.within(Wrapper::Seal(Arc::new(open)))
+    }
+
+    /// The same as Laravel encrypts it with these keys, for `SESSION_ENCRYPT=true`.
+    #[cfg(feature = "laravel")]
+    pub fn encrypted_by_laravel(self, keys: crate::cookie::LaravelKeys) -> Self {
+        self.in_php_string().opened_by(move |envelope| keys.open_record(envelope))
+    }
+
     fn within(mut self, wrapper: Wrapper) -> Self {
         self.wrappers.push(wrapper);
         self
@@ -140,8 +180,14 @@ impl Codec {
     /// # Errors
     ///
     /// [`SessionError::CorruptData`], [`SessionError::Limit`] or [`SessionError::Unsupported`]. A record that has
-    /// expired is no error here: see [`Record::expires_at`].
+    /// expired is no error here: see [`Record::expires_at`]. What [opens](Codec::opened_by) the record may say something
+    /// else.
     pub fn decode(&self, input: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.open(input, limits).map(|(_, record)| record)
+    }
+
+    /// The same, and the text that was inside of what is wrapped around it.
+    pub(crate) fn open(&self, input: Bytes, limits: &Limits) -> Result<(Bytes, Record), SessionError> {
         if input.len() > limits.max_input {
             return Err(SessionError::Limit);
         }
@@ -151,6 +197,7 @@ impl Codec {
             match wrapper {
                 Wrapper::Base64 => input = BASE64.decode(&input).map_err(|_| SessionError::CorruptData)?.into(),
                 Wrapper::PhpString => input = php::unwrap_string(input, limits)?,
+                Wrapper::Seal(open) => input = open(&input)?,
                 Wrapper::LaravelCookie => {
                     let cookie = json::decode_json_object(input, limits)?;
                     let data = cookie.get("data").and_then(|data| data.as_bytes()).ok_or(SessionError::CorruptData)?;
@@ -162,9 +209,59 @@ impl Codec {
                 }
             }
         }
-        let record = self.format.decode(input, limits)?;
+        let record = self.decode_inner(input.clone(), limits)?;
         let expires_at = [record.expires_at, expires_at].into_iter().flatten().min();
-        Ok(Record { expires_at, ..record })
+        Ok((input, Record { expires_at, ..record }))
+    }
+
+    /// Reads what is inside of the wrappers.
+    pub(crate) fn decode_inner(&self, text: Bytes, limits: &Limits) -> Result<Record, SessionError> {
+        self.format.decode(text, limits)
+    }
+
+    /// Puts the wrappers around a text.
+    pub(crate) fn wrapped(&self, text: Bytes) -> Bytes {
+        self.wrappers.iter().fold(text, |text, wrapper| match wrapper {
+            Wrapper::Base64 => BASE64.encode(&text).into(),
+            Wrapper::PhpString => php::edit::string(&text).into(),
+            // Nobody writes these.
+            Wrapper::LaravelCookie | Wrapper::Seal(_) => text,
+        })
+    }
+
+    /// What a session is written as.
+    ///
+    /// # Errors
+    ///
+    /// It is not one that can be written.
+    pub(crate) fn container(&self) -> Result<Container, ReadOnly> {
+        for wrapper in &self.wrappers {
+            match wrapper {
+                Wrapper::Base64 | Wrapper::PhpString => {}
+                Wrapper::LaravelCookie => return Err(ReadOnly::InCookie),
+                Wrapper::Seal(_) => return Err(ReadOnly::Sealed),
+            }
+        }
+        match self.format {
+            Format::Php => Ok(Container::PhpSession),
+            Format::PhpBinary => Ok(Container::PhpBinarySession),
+            Format::PhpSerialize => Ok(Container::PhpArray),
+            Format::Json | Format::ExpressJson => Ok(Container::JsonObject),
+            Format::PhpValue => Err(ReadOnly::Format),
+            #[cfg(feature = "msgpack")]
+            Format::TowerMsgpack => Err(ReadOnly::Format),
+        }
+    }
+
+    /// Whether the end that the record names is that of when it was written: express prolongs a session that has not
+    /// changed in the store alone.
+    pub(crate) fn end_is_a_copy(&self) -> bool {
+        self.format == Format::ExpressJson
+    }
+
+    /// Whether what is under this key is the front end's own.
+    pub(crate) fn is_reserved(&self, key: &str) -> bool {
+        self.format == Format::ExpressJson && key == "cookie"
     }
 }
 

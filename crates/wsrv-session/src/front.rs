@@ -1,7 +1,10 @@
 //! The way from a request to a session, for one front end.
 
 use crate::cookie::{Credentials, Extracted, Extractor};
-use crate::{BoxStore, Codec, Limits, Session, SessionError, SessionId, State, Store, StoreError};
+use crate::{
+    BoxStore, Codec, Draft, Limits, RawSession, ReadOnly, Record, Session, SessionError, SessionId, State, Store,
+    StoreError, UpdateError,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -19,14 +22,10 @@ pub(crate) struct Parts {
     pub(crate) extractor: Arc<dyn Extractor>,
     /// `None`: the cookie has all.
     pub(crate) store: Option<BoxStore>,
-    /// Takes the seal off a record.
-    pub(crate) open: Option<Arc<Open>>,
     pub(crate) codec: Codec,
     pub(crate) limits: Limits,
     pub(crate) store_timeout: Duration,
 }
-
-pub(crate) type Open = dyn Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync;
 
 impl Front {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -53,21 +52,21 @@ impl Front {
             return Ok(Session::absent(self.clone(), Some(id), State::Gone));
         };
         match timeout(self.0.store_timeout, store.load(&id)).await.map_err(|_| StoreError::Timeout)?? {
-            Some(raw) => {
-                let bytes = match &self.0.open {
-                    Some(open) => open(&raw.bytes)?,
-                    None => raw.bytes,
-                };
-                self.read(Some(id), bytes, raw.expires)
-            }
+            Some(raw) => self.read(Some(id), raw.bytes, raw.expires),
             None => Ok(Session::absent(self.clone(), Some(id), State::Gone)),
         }
     }
 
-    /// What the record itself says of its end counts beside what the store says.
+    /// What the record itself says of its end counts beside what the store says, unless it is an old copy of that.
     fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
         let record = self.0.codec.decode(bytes, &self.0.limits)?;
-        let expires = expires.into_iter().chain(record.expires_at).min();
+        self.judge(id, record, expires)
+    }
+
+    fn judge(&self, id: Option<SessionId>, record: Record, expires: Option<SystemTime>) -> Result<Session, StoreError> {
+        let expires_at = record.expires_at.filter(|_| expires.is_none() || !self.0.codec.end_is_a_copy());
+        let record = Record { expires_at, ..record };
+        let expires = expires.into_iter().chain(expires_at).min();
         if is_over(expires) {
             return Ok(Session::absent(self.clone(), id, State::Gone));
         }
@@ -76,7 +75,54 @@ impl Front {
         {
             return Err(SessionError::CorruptData.into());
         }
-        Ok(Session::present(self.clone(), id, record.data, expires))
+        Ok(Session::present(self.clone(), id, record, expires))
+    }
+
+    pub(crate) async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let Some(store) = &self.0.store else { return Err(StoreError::Unsupported) };
+        timeout(self.0.store_timeout, store.touch(id)).await.map_err(|_| StoreError::Timeout)?
+    }
+
+    pub(crate) async fn update(
+        &self,
+        id: &SessionId,
+        mut change: impl FnMut(&mut Draft<'_>) -> Result<(), UpdateError> + Send,
+    ) -> Result<Session, UpdateError> {
+        let Some(store) = &self.0.store else { return Err(ReadOnly::InCookie.into()) };
+        self.0.codec.container()?;
+        let mut outcome = Err(UpdateError::Gone);
+        let mut apply = |raw: &RawSession| match self.changed(id, raw, &mut change) {
+            Ok((session, bytes)) => {
+                outcome = Ok(session);
+                bytes
+            }
+            Err(error) => {
+                outcome = Err(error);
+                None
+            }
+        };
+        let is_there = timeout(self.0.store_timeout, store.update(id, &mut apply)).await;
+        if is_there.map_err(|_| StoreError::Timeout)?? { outcome } else { Err(UpdateError::Gone) }
+    }
+
+    /// The session after the change, and its record if that is another one.
+    fn changed(
+        &self,
+        id: &SessionId,
+        raw: &RawSession,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<(), UpdateError>,
+    ) -> Result<(Session, Option<Bytes>), UpdateError> {
+        let Parts { codec, limits, .. } = &*self.0;
+        let (text, record) = codec.open(raw.bytes.clone(), limits)?;
+        let session = self.judge(Some(id.clone()), record.clone(), raw.expires)?;
+        if !session.is_present() {
+            return Err(UpdateError::Gone);
+        }
+        let mut draft = Draft::new(codec, limits, text, &record)?;
+        change(&mut draft)?;
+        let data = draft.data().clone();
+        let session = Session::present(self.clone(), Some(id.clone()), Record { data, ..record }, session.expires());
+        Ok((session, draft.finish()?))
     }
 }
 

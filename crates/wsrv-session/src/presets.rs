@@ -4,20 +4,19 @@
 use crate::cookie::ItsdangerousCookie;
 #[cfg(all(feature = "msgpack", feature = "cookie-jar"))]
 use crate::cookie::JarCookie;
+#[cfg(feature = "laravel")]
+use crate::cookie::LaravelCookie;
 use crate::cookie::Plain;
 #[cfg(feature = "django")]
 use crate::cookie::{DjangoCookie, DjangoSigner};
 #[cfg(feature = "express")]
 use crate::cookie::{ExpressCookie, KeygripCookie};
-#[cfg(feature = "laravel")]
-use crate::cookie::{LaravelCookie, LaravelKeys};
 use crate::{Codec, Sessions, Store};
-#[cfg(feature = "django")]
-use std::time::SystemTime;
 
 /// # Front ends
 ///
-/// What is set there otherwise, is set here by [`codec`](Sessions::codec), or by the extractor and store.
+/// What is set there otherwise, is set here by [`codec`](Sessions::codec) or [`extractor`](Sessions::extractor), as in
+/// `Sessions::php(store).extractor(Plain::php("APP"))`, or by the store.
 impl Sessions {
     /// PHP's own sessions: the cookie `PHPSESSID`, and the format that `session.serialize_handler` calls `php`.
     pub fn php(store: impl Store) -> Self {
@@ -37,19 +36,12 @@ impl Sessions {
     /// | `database` | `SessionTable::laravel` | `Codec::php_serialize().in_base64()` |
     /// | `redis` | `RedisStore` | `Codec::php_serialize().in_php_string()` |
     ///
-    /// With `'serialization' => 'json'` it is [`Codec::json`] in place of [`Codec::php_serialize`], and for
-    /// `SESSION_ENCRYPT=true` see [`laravel_encrypted`](Sessions::laravel_encrypted).
+    /// With `'serialization' => 'json'` it is [`Codec::json`] in place of [`Codec::php_serialize`]. With
+    /// `SESSION_ENCRYPT=true`, [`encrypted_by_laravel`](Codec::encrypted_by_laravel) comes right behind it, as in
+    /// `Codec::php_serialize().encrypted_by_laravel(keys).in_base64()`.
     #[cfg(feature = "laravel")]
     pub fn laravel(cookie: LaravelCookie, store: impl Store) -> Self {
         Self::new(cookie, store, Codec::php_serialize())
-    }
-
-    /// The same with `SESSION_ENCRYPT=true` and the driver `file`. With `database` and `redis`, base64 or a string of PHP
-    /// is around what is encrypted, and [`opened_by`](Sessions::opened_by) has to take it off first.
-    #[cfg(feature = "laravel")]
-    pub fn laravel_encrypted(cookie: LaravelCookie, keys: LaravelKeys, store: impl Store) -> Self {
-        let sessions = Self::new(cookie, store, Codec::php_serialize().in_php_string());
-        sessions.opened_by(move |record| keys.open_record(record))
     }
 
     /// express-session, with the store `connect-redis`, `connect-pg-simple` or `session-file-store`.
@@ -64,12 +56,11 @@ impl Sessions {
         Self::in_cookie(cookie, Codec::json().in_base64())
     }
 
-    /// Django with its sessions in the database, by the backend `db` or `cached_db`: the cookie `sessionid`, and records
-    /// that this [signer](DjangoSigner::records) has signed.
+    /// Django with its sessions in the database or in files, by the backend `db`, `cached_db` or `file`: the cookie
+    /// `sessionid`, and records that this [signer](DjangoSigner::records) has signed.
     #[cfg(feature = "django")]
     pub fn django(signer: DjangoSigner, store: impl Store) -> Self {
-        let sessions = Self::new(Plain::django("sessionid"), store, Codec::json());
-        sessions.opened_by(move |record| signer.open(record, SystemTime::now(), None))
+        Self::new(Plain::django("sessionid"), store, Codec::django(signer))
     }
 
     /// Django with `signed_cookies`, whose cookie has all.

@@ -1,7 +1,9 @@
 //! One visitor's session, as the server's application sees it.
 
 use crate::front::{Front, is_over};
-use crate::{SessionData, SessionError, SessionId, StoreError, Value, ValueError};
+use crate::{
+    Draft, ReadOnly, Record, SessionData, SessionError, SessionId, StoreError, UpdateError, Value, ValueError,
+};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +11,8 @@ use std::time::SystemTime;
 
 /// The visitor's session at the web front end, as it was when it was read. Clones are the same one.
 ///
-/// It is never written, and reading it again ([`reload`](Session::reload)) gives another one.
+/// It stays as it was: reading it again ([`reload`](Session::reload)) gives another one, and so does changing it
+/// ([`update`](Session::update)), which is never done unless the application asks for it.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -19,6 +22,8 @@ struct Inner {
     state: State,
     data: SessionData,
     expires: Option<SystemTime>,
+    /// The record itself says when it ends, whatever the store is told.
+    names_its_end: bool,
 }
 
 /// Whether there is a session, and if not, why.
@@ -38,12 +43,15 @@ pub enum State {
 }
 
 impl Session {
-    pub(crate) fn present(front: Front, id: Option<SessionId>, data: SessionData, expires: Option<SystemTime>) -> Self {
-        Session(Arc::new(Inner { front, id, state: State::Present, data, expires }))
+    pub(crate) fn present(front: Front, id: Option<SessionId>, record: Record, expires: Option<SystemTime>) -> Self {
+        let Record { data, expires_at, .. } = record;
+        let names_its_end = expires_at.is_some();
+        Session(Arc::new(Inner { front, id, state: State::Present, data, expires, names_its_end }))
     }
 
     pub(crate) fn absent(front: Front, id: Option<SessionId>, state: State) -> Self {
-        Session(Arc::new(Inner { front, id, state, data: SessionData::default(), expires: None }))
+        let data = SessionData::default();
+        Session(Arc::new(Inner { front, id, state, data, expires: None, names_its_end: false }))
     }
 
     /// Whether there is one, and if not, why.
@@ -106,6 +114,71 @@ impl Session {
             None => Ok(self.clone()),
         }
     }
+
+    /// Has it end later at the front end, as if the visitor had come back now. Whether it is there: one that has expired
+    /// stays so.
+    ///
+    /// [`SessionWatch::touch_every`](crate::SessionWatch::touch_every) does it as long as somebody is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`]: it is in a cookie, its record says itself when it ends, or its store cannot do that
+    /// or was not told for how long. Others: the store cannot tell.
+    ///
+    /// # Cancel safety
+    ///
+    /// If dropped, it may have been touched, or not.
+    pub async fn touch(&self) -> Result<bool, StoreError> {
+        match &self.0.id {
+            Some(_) if self.0.names_its_end => Err(StoreError::Unsupported),
+            Some(id) => self.0.front.touch(id).await,
+            None if self.is_present() => Err(StoreError::Unsupported),
+            None => Ok(false),
+        }
+    }
+
+    /// Changes it at the front end: reads it anew, under the lock that the front end takes itself, applies this change
+    /// and writes what comes of it. Returns the session after the change.
+    ///
+    /// ```
+    /// # use wsrv_session::{Session, UpdateError};
+    /// async fn add(session: &Session, item: u64) -> Result<Session, UpdateError> {
+    ///     session.update(|draft| {
+    ///         let mut cart = draft.get::<Vec<u64>>("cart")?.unwrap_or_default();
+    ///         cart.push(item);
+    ///         draft.set("cart", &cart)
+    ///     })
+    ///     .await
+    /// }
+    /// ```
+    ///
+    /// The change **may run more than once**, each time on the session as it is then: if somebody has written in between,
+    /// nothing of the first run stays. If it changes nothing, or fails, nothing is written. It runs while the session is
+    /// locked, so it should only compute.
+    ///
+    /// No session is made, and none that has expired is written. How long it lives stays the same, but for files, which
+    /// count from when they were written.
+    ///
+    /// Where the front end locks nothing, as Laravel and phpredis by default, a request of it that is under way may
+    /// still write what it has read before, and the change is lost.
+    ///
+    /// # Errors
+    ///
+    /// An [`UpdateError`], of the change itself, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// If dropped, all of the change is written or nothing.
+    pub async fn update(
+        &self,
+        change: impl FnMut(&mut Draft<'_>) -> Result<(), UpdateError> + Send,
+    ) -> Result<Session, UpdateError> {
+        match &self.0.id {
+            Some(id) => self.0.front.update(id, change).await,
+            None if self.is_present() => Err(ReadOnly::InCookie.into()),
+            None => Err(UpdateError::Gone),
+        }
+    }
 }
 
 /// Says which one it is, and not what is in it.
@@ -145,7 +218,8 @@ mod tests {
         assert_eq!(session.reload().await.unwrap().state(), State::Present);
         assert_eq!(find(now).await.state(), State::Gone);
         // As if an hour had passed since it was found.
-        let old = Session::present(session.0.front.clone(), None, session.data().clone(), Some(now));
+        let record = Record { data: session.data().clone(), expires_at: Some(now), id: None };
+        let old = Session::present(session.0.front.clone(), None, record, Some(now));
         assert_eq!(old.reload().await.unwrap().state(), State::Gone);
     }
 }

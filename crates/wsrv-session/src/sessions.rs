@@ -2,8 +2,7 @@
 
 use crate::cookie::{Credentials, Extractor};
 use crate::front::{Front, Parts};
-use crate::{BoxStore, Codec, Limits, Session, SessionError, State, Store, StoreError};
-use bytes::Bytes;
+use crate::{BoxStore, Codec, Limits, Session, State, Store, StoreError};
 use http::{HeaderValue, StatusCode, header};
 use std::fmt;
 use std::sync::Arc;
@@ -52,20 +51,19 @@ impl Sessions {
 
     fn of(extractor: impl Extractor + 'static, store: Option<BoxStore>, codec: Codec) -> Self {
         let (extractor, limits) = (Arc::new(extractor), Limits::default());
-        let front =
-            Front::new(Parts { extractor, store, open: None, codec, limits, store_timeout: Duration::from_secs(2) });
+        let front = Front::new(Parts { extractor, store, codec, limits, store_timeout: Duration::from_secs(2) });
         Sessions { front, policy: Policy::default() }
+    }
+
+    /// The sessions are found like this instead: by a cookie of another name, for example.
+    pub fn extractor(mut self, extractor: impl Extractor + 'static) -> Self {
+        self.front.change(|parts| parts.extractor = Arc::new(extractor));
+        self
     }
 
     /// The sessions are written in this format instead.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.front.change(|parts| parts.codec = codec);
-        self
-    }
-
-    /// What the store has is signed or encrypted, and is opened by this before the codec reads it.
-    pub fn opened_by(mut self, open: impl Fn(&[u8]) -> Result<Bytes, SessionError> + Send + Sync + 'static) -> Self {
-        self.front.change(|parts| parts.open = Some(Arc::new(open)));
         self
     }
 
@@ -253,6 +251,13 @@ mod tests {
         ] {
             assert_eq!(state(&sessions, id).await, Ok(why), "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cookie_may_be_called_otherwise() {
+        let sessions = Sessions::php(store()).extractor(Plain::php("APP"));
+        assert_eq!(ask(&sessions, "Cookie: APP=ada\r\n").await.unwrap().state(), State::Present);
+        assert_eq!(ask(&sessions, "Cookie: PHPSESSID=ada\r\n").await.unwrap().state(), State::NoCredentials);
     }
 
     #[tokio::test]

@@ -151,6 +151,40 @@ fn wrappers_are_taken_off_from_outside() {
     }
 }
 
+#[cfg(feature = "laravel")]
+#[test]
+fn laravels_seal_is_between_the_format_and_what_the_driver_wraps_around_it() {
+    use wsrv_session::cookie::{LaravelCipher, LaravelKeys};
+    let id = |codec: Codec, input: &str| decode(codec, input).map(|record| record.data.get("id").unwrap().as_i64());
+    let keys = |key: &str| LaravelKeys::new(LaravelCipher::Aes256Cbc, key).unwrap();
+    let codec = || Codec::php_serialize().encrypted_by_laravel(keys(&"\u{1}".repeat(32)));
+    // Made by PHP's functions, in the way of Laravel's encrypter.
+    let envelope = "eyJpdiI6Ik1ERXlNelExTmpjNE9XRmlZMlJsWmc9PSIsInZhbHVlIjoiNk0xZFhTRFZRQzJMWmNJSkJyUkRyOHkvaTkxeVFyVkhYeDhqRGxReFdNQT0iLCJtYWMiOiI3ZDBiZWNhN2YyMGNlMjIwNTU3ODcwZTEyZmMwZjZjY2YyNGRmN2Q4Zjg3MjRlMjBkMDdmNDE1ZmE1OGEwY2U0IiwidGFnIjoiIn0=";
+    assert_eq!(id(codec(), envelope), Ok(Some(5)), "driver file");
+    let cached = format!("s:{}:\"{envelope}\";", envelope.len());
+    assert_eq!(id(codec().in_php_string(), &cached), Ok(Some(5)), "driver redis");
+    let row = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, envelope);
+    assert_eq!(id(codec().in_base64(), &row), Ok(Some(5)), "driver database");
+    assert_eq!(id(codec(), &row), Err(SessionError::CorruptData));
+    assert_eq!(id(codec().in_base64(), envelope), Err(SessionError::CorruptData));
+    let other = Codec::php_serialize().encrypted_by_laravel(keys(&"\u{2}".repeat(32)));
+    assert_eq!(id(other, envelope), Err(SessionError::BadSignature));
+    // What is not sealed is not read, whatever it is.
+    assert_eq!(id(codec(), "a:1:{s:2:\"id\";i:5;}"), Err(SessionError::CorruptData));
+}
+
+#[cfg(feature = "django")]
+#[test]
+fn djangos_records_are_signed_and_an_empty_one_is_a_session_with_nothing_in_it() {
+    use wsrv_session::cookie::{DjangoSigner, Secret};
+    let codec = |key: &str| Codec::django(DjangoSigner::records(Secret::new(key).unwrap()));
+    let record = "eyJpZCI6NX0:1xUyPS:xUUUGWfAXIL4tVASf8J7CEUSubkJ5DQBhpqT9ogodFU";
+    let read = decode(codec("not so secret"), record).unwrap();
+    assert_eq!(read.data.get("id").and_then(Value::as_i64), Some(5));
+    assert_eq!(decode(codec("another"), record).err(), Some(SessionError::BadSignature));
+    assert!(decode(codec("not so secret"), "").unwrap().data.root().is_empty());
+}
+
 #[test]
 fn laravels_cookie_sessions_say_when_they_end() {
     let codec = || Codec::php_serialize().in_laravel_cookie();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use wsrv_session::{IdPolicy, PostgresStore, SessionError, SessionId, SessionTable, Store, StoreError};
+use wsrv_session::{IdPolicy, PostgresStore, RawSession, SessionError, SessionId, SessionTable, Store, StoreError};
 
 /// Who the server runs as if the test is root, as whom it does not run.
 const NOBODY: u32 = 65_534;
@@ -172,4 +172,112 @@ async fn a_row_that_is_locked_is_read_and_a_server_that_comes_back_is_found_agai
         assert!(began.elapsed() < Duration::from_secs(20), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Puts this at the end.
+async fn add(store: &PostgresStore, name: &str, more: &'static str) -> Result<bool, StoreError> {
+    let mut add = |raw: &RawSession| Some([&raw.bytes[..], more.as_bytes()].concat().into());
+    store.update(&id(name), &mut add).await
+}
+
+const TABLES: &str = r#"
+    CREATE TABLE sessions (sess_id varchar(128) PRIMARY KEY, sess_data bytea, sess_lifetime int, sess_time int);
+    INSERT INTO sessions SELECT id, '\x00ff61'::bytea, now + life, now FROM
+        (SELECT extract(epoch from now())::int AS now) AS clock,
+        (VALUES ('live', 10), ('long', 1000), ('over', -100)) AS rows (id, life);
+    INSERT INTO sessions VALUES ('old', 'o', 300, extract(epoch from now())::int - 100);
+    CREATE SCHEMA app;
+    CREATE TABLE app.sessions (id varchar PRIMARY KEY, payload text, last_activity int);
+    INSERT INTO app.sessions VALUES ('live', 'x', extract(epoch from now())::int - 3600);
+    INSERT INTO app.sessions VALUES ('over', 'x', extract(epoch from now())::int - 7300);
+    CREATE TABLE session (sid varchar PRIMARY KEY, sess json, expire timestamp(6));
+    INSERT INTO session VALUES ('live', '{"b": 1.0, "a": 1}', now() + interval '10 s'), ('over', '{}', now() - interval '1 s');
+    CREATE TABLE binary_session (sid varchar PRIMARY KEY, sess jsonb, expire timestamp(6));
+    INSERT INTO binary_session VALUES ('live', '{}', now() + interval '10 s');
+    CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text, expire_date timestamptz);
+    INSERT INTO django_session VALUES ('live', 'a:b:c', now() + interval '10 s'), ('over', 'x', now() - interval '1 s');
+    CREATE SCHEMA tower_sessions;
+    CREATE TABLE tower_sessions.session (id text PRIMARY KEY, data bytea, expiry_date timestamptz);
+    INSERT INTO tower_sessions.session VALUES ('live', 'x', now() + interval '10 s');
+"#;
+
+#[tokio::test]
+async fn each_front_ends_rows_are_touched_while_they_live() {
+    let postgres = Postgres::start();
+    postgres.run(TABLES).await;
+    let laravel = SessionTable::laravel(Duration::from_secs(7200)).named("app.sessions");
+    for table in [SessionTable::symfony(), SessionTable::connect_pg_simple(), SessionTable::django()] {
+        let store = postgres.store(table);
+        assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Unsupported)), "for how long?");
+        let store = store.lifetime(Duration::from_secs(100));
+        assert_eq!(left(&store, "live").await.unwrap().1, 10);
+        assert!(store.touch(&id("live")).await.unwrap());
+        assert_eq!(left(&store, "live").await.unwrap().1, 100);
+        for gone in ["over", "none"] {
+            assert!(!store.touch(&id(gone)).await.unwrap());
+            assert_eq!(left(&store, gone).await, None);
+        }
+    }
+    let symfony = postgres.store(SessionTable::symfony()).lifetime(Duration::from_secs(100));
+    for (name, after) in [("long", 1000), ("old", 300)] {
+        assert!(symfony.touch(&id(name)).await.unwrap());
+        assert_eq!(left(&symfony, name).await.unwrap().1, after, "{name}: never earlier, and a duration stays");
+    }
+    let laravel = postgres.store(laravel);
+    assert!(laravel.touch(&id("live")).await.unwrap());
+    assert_eq!(left(&laravel, "live").await.unwrap().1, 7200);
+    assert!(!laravel.touch(&id("over")).await.unwrap());
+    assert_eq!(left(&laravel, "over").await, None);
+    let tower = postgres.store(SessionTable::tower_sessions()).lifetime(Duration::from_secs(100));
+    assert!(matches!(tower.touch(&id("live")).await, Err(StoreError::Unsupported)), "its records say when they end");
+}
+
+#[tokio::test]
+async fn each_front_ends_rows_are_written_with_the_row_locked() {
+    let postgres = Postgres::start();
+    postgres.run(TABLES).await;
+    let laravel = SessionTable::laravel(Duration::from_secs(7200)).named("app.sessions");
+    for (table, before, after, time) in [
+        (SessionTable::symfony(), &b"\0\xffa"[..], &b"\0\xffa|"[..], 10),
+        (laravel, b"x", b"x|", 3600),
+        (SessionTable::django(), b"a:b:c", b"a:b:c|", 10),
+    ] {
+        let store = postgres.store(table);
+        assert_eq!(left(&store, "live").await, Some((before.to_vec(), time)));
+        assert!(add(&store, "live", "|").await.unwrap());
+        assert_eq!(left(&store, "live").await, Some((after.to_vec(), time)));
+        for gone in ["over", "none"] {
+            assert!(!store.update(&id(gone), &mut |_| panic!("it is gone")).await.unwrap());
+        }
+        let small = store.max_input(after.len());
+        assert!(matches!(add(&small, "live", "|").await, Err(StoreError::Data(SessionError::Limit))));
+    }
+    for (table, json) in [("session", r#"{"b":1.0,"a":2}"#), ("binary_session", r#"{"a": 2, "b": 1.0}"#)] {
+        let store = postgres.store(SessionTable::connect_pg_simple().named(table));
+        assert!(store.update(&id("live"), &mut |_| Some(r#"{"b":1.0,"a":2}"#.into())).await.unwrap());
+        assert_eq!(left(&store, "live").await, Some((json.into(), 10)), "{table}");
+        assert!(matches!(store.update(&id("live"), &mut |_| Some("{".into())).await, Err(StoreError::Failed(_))));
+    }
+
+    // As Symfony has it for the whole of a request.
+    let url = format!("postgres://test@127.0.0.1:{}/postgres", postgres.port);
+    let (request, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    request.batch_execute("BEGIN; SELECT * FROM sessions WHERE sess_id = 'live' FOR UPDATE").await.unwrap();
+    let store = postgres.store(SessionTable::symfony()).lock_wait(Duration::from_millis(100));
+    let began = Instant::now();
+    assert!(matches!(add(&store, "live", "x").await, Err(StoreError::Busy)));
+    assert!(began.elapsed() >= Duration::from_millis(100) && began.elapsed() < Duration::from_secs(5));
+    let patient = postgres.store(SessionTable::symfony()).lock_wait(Duration::from_secs(10));
+    let (added, ()) = tokio::join!(add(&patient, "live", "!"), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        request.batch_execute("UPDATE sessions SET sess_data = 'theirs' WHERE sess_id = 'live'; COMMIT").await.unwrap();
+    });
+    assert!(added.unwrap());
+    assert_eq!(left(&store, "live").await.unwrap().0, b"theirs!", "read after they had written");
+
+    // Many at once, each on what the others have written.
+    let adding = (0..50).map(|_| add(&patient, "old", "+"));
+    assert!(futures_util::future::join_all(adding).await.into_iter().all(|added| added.unwrap()));
+    assert_eq!(left(&store, "old").await.unwrap().0, [b"o".as_slice(), &[b'+'; 50]].concat());
 }

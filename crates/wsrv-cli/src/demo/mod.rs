@@ -2,13 +2,16 @@
 
 mod chat;
 mod figures;
+mod front;
 mod pages;
+mod session;
 mod wamp;
 
 use crate::edge::Edge;
 use chat::{Chat, Rooms};
 use clap::Args;
 use figures::{Figures, FiguresFeed};
+use front::FrontEnd;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,15 +41,18 @@ pub(crate) fn app(edge: &Edge) -> Result<App, Box<dyn std::error::Error>> {
     let readiness = app.readiness();
     let figures = Arc::new(Figures::new(app.connections().clone()));
     let rooms = Arc::new(Rooms::new());
+    let front = Arc::new(FrontEnd::new());
     let chat = Route::new(Chat::new(rooms.clone()))
         .message_limits(MessageLimits::default().with_max_message(16 * 1024))
         .gate(KnownRoom(rooms.clone()));
     Ok(app
+        .deflate(Deflate::default())
         .observe(figures.clone())
         .route("/chat/{room}", chat)
         .route("/stats", FiguresFeed(figures))
         .route(wamp::PATH, wamp::route()?)
-        .http(pages::Pages::new(rooms, readiness)))
+        .route(session::PATH, session::route(&front))
+        .http(pages::Pages::new(rooms, front, readiness)))
 }
 
 /// Keeps out the pages of sites that have a name of their own point here.
@@ -126,6 +132,7 @@ fn greet(mut addr: SocketAddr) {
     println!("  sockets   ws://{addr}/chat/{{room}}    rooms: {}", chat::ROOMS.join(", "));
     println!("            ws://{addr}/stats");
     println!("            ws://{addr}{}    subprotocol wamp, version 1", wamp::PATH);
+    println!("            ws://{addr}{}    what is known of you by your log-in", session::PATH);
     println!("  try       curl -d 'hello from the terminal' http://{addr}/say/{}\n", chat::ROOMS[0]);
     println!("ready http://{addr}/");
 }

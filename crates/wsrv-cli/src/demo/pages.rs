@@ -1,7 +1,8 @@
-//! The page; the way into a room for those who have no WebSocket, `POST /say/{room}`; and `/healthz` for those who send
-//! others here.
+//! The page; the way into a room for those who have no WebSocket, `POST /say/{room}`; the pages of the front end where
+//! visitors log in; and `/healthz` for those who send others here.
 
 use super::chat::Rooms;
+use super::front::{self, FrontEnd};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -19,12 +20,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const MAX_BODY: usize = 4096;
 
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
     ("/connection.js", "text/javascript; charset=utf-8", include_str!("page/connection.js")),
     ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
     ("/frames.js", "text/javascript; charset=utf-8", include_str!("page/frames.js")),
+    ("/session.js", "text/javascript; charset=utf-8", include_str!("page/session.js")),
     ("/status.js", "text/javascript; charset=utf-8", include_str!("page/status.js")),
     ("/wamp.js", "text/javascript; charset=utf-8", include_str!("page/wamp.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
@@ -34,12 +36,13 @@ const FILES: [(&str, &str, &str); 9] = [
 #[derive(Clone)]
 pub(crate) struct Pages {
     rooms: Arc<Rooms>,
+    front: Arc<FrontEnd>,
     readiness: Readiness,
 }
 
 impl Pages {
-    pub(crate) fn new(rooms: Arc<Rooms>, readiness: Readiness) -> Self {
-        Pages { rooms, readiness }
+    pub(crate) fn new(rooms: Arc<Rooms>, front: Arc<FrontEnd>, readiness: Readiness) -> Self {
+        Pages { rooms, front, readiness }
     }
 }
 
@@ -58,7 +61,11 @@ impl Service<Request<Incoming>> for Pages {
     }
 }
 
-async fn answer(request: Request<Incoming>, Pages { rooms, readiness }: &Pages) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, Pages { rooms, front, readiness }: &Pages) -> Response<Full<Bytes>> {
+    if let Some(page) = request.uri().path().strip_prefix(front::PATH) {
+        let page = page.to_owned();
+        return front.answer(&page, request).await;
+    }
     if request.uri().path() == "/healthz" {
         return match readiness.is_ready() {
             true => plain(StatusCode::OK, "ready\n"),

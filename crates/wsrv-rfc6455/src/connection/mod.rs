@@ -220,7 +220,8 @@ impl WebSocketConnection {
     }
 
     /// Sets the longest payload of a frame that is sent, in bytes: longer messages leave in several fragments from now
-    /// on, except those to a group and those that waited for a slow peer behind such. 0 counts as 1. Default: no limit.
+    /// on, except those to a group and those that waited for a slow peer behind such. 0 counts as 1. Default, and the most that
+    /// can be set: 4 GiB.
     pub fn set_max_frame(&self, bytes: usize) {
         self.0.with_sender(|sender| sender.set_max_frame(bytes));
     }

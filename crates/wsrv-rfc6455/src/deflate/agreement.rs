@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(feature = "handshake")]
 use super::Offered;
+use super::history::History;
 use super::{Compression, DeflateParams, MAX_BITS, MIN_BITS};
 
 /// What the two ends of one connection have agreed on, seen from this one: for
@@ -42,7 +43,7 @@ impl Agreement {
     }
 
     fn anyway(compression: &Compression, params: DeflateParams, is_server: bool) -> Self {
-        let memory = cost(&params);
+        let memory = cost(&params, is_server);
         compression.reserve_anyway(memory);
         Self::reserved(Inner {
             compression: compression.clone(),
@@ -57,7 +58,7 @@ impl Agreement {
     /// A server's side with this answer, if there is memory for it.
     #[cfg(feature = "handshake")]
     pub(super) fn within_memory(compression: &Compression, params: DeflateParams, answer: Offered) -> Option<Self> {
-        let memory = cost(&params);
+        let memory = cost(&params, true);
         let inner = || Inner { compression: compression.clone(), params, answer, is_server: true, memory };
         compression.reserve(memory).then(|| Self::reserved(inner()))
     }
@@ -87,23 +88,27 @@ impl Agreement {
 
     /// How far back may be referred to by what this side sends. Below [`MIN_BITS`], nothing can be compressed.
     pub(super) fn send_bits(&self) -> u8 {
-        let Inner { params, is_server, .. } = &*self.0;
-        if *is_server { params.server_max_window_bits } else { params.client_max_window_bits }.min(MAX_BITS)
+        self.bits(self.0.is_server)
     }
 
-    /// The same of what the other sends. Who says 8 may mean 9.
-    pub(super) fn receive_bits(&self) -> u8 {
-        let Inner { params, is_server, .. } = &*self.0;
-        let bits = if *is_server { params.client_max_window_bits } else { params.server_max_window_bits };
-        bits.clamp(MIN_BITS, MAX_BITS)
+    /// What is to be remembered of what this side sends; nothing without context takeover.
+    pub(super) fn send_history(&self) -> Option<History> {
+        self.send_takeover().then(|| History::new(send_history(self.send_bits())))
     }
 
-    pub(super) fn send_takeover(&self) -> bool {
+    /// What is to be remembered of what the other side sends; nothing without context takeover.
+    pub(super) fn receive_history(&self) -> Option<History> {
+        let bits = self.bits(!self.0.is_server);
+        self.0.takeover(!self.0.is_server).then(|| History::new(receive_history(bits)))
+    }
+
+    fn send_takeover(&self) -> bool {
         self.0.takeover(self.0.is_server)
     }
 
-    pub(super) fn receive_takeover(&self) -> bool {
-        self.0.takeover(!self.0.is_server)
+    fn bits(&self, of_server: bool) -> u8 {
+        let Inner { params, .. } = &*self.0;
+        if of_server { params.server_max_window_bits } else { params.client_max_window_bits }.min(MAX_BITS)
     }
 
     /// The other end's view of it, for tests that are the other end.
@@ -121,11 +126,24 @@ impl Inner {
 }
 
 /// Bytes that a connection holds with these parameters, at most.
-fn cost(params: &DeflateParams) -> usize {
-    let window = |no_takeover: bool, bits: u8| if no_takeover { 0 } else { 1 << bits.clamp(MIN_BITS, MAX_BITS) };
-    NOTES
-        + window(params.server_no_context_takeover, params.server_max_window_bits)
-        + window(params.client_no_context_takeover, params.client_max_window_bits)
+fn cost(params: &DeflateParams, is_server: bool) -> usize {
+    let of_server = (!params.server_no_context_takeover, params.server_max_window_bits);
+    let of_client = (!params.client_no_context_takeover, params.client_max_window_bits);
+    let ((sends, send_bits), (receives, receive_bits)) =
+        if is_server { (of_server, of_client) } else { (of_client, of_server) };
+    NOTES + if sends { send_history(send_bits) } else { 0 } + if receives { receive_history(receive_bits) } else { 0 }
+}
+
+/// How much is remembered of what is sent with this window: no more than pays. To prime a compressor takes time for each
+/// byte, and what lies further back than some KiB makes few messages much shorter (`docs/compression.md` has figures).
+fn send_history(bits: u8) -> usize {
+    const ENOUGH: usize = 4096;
+    (1 << bits.clamp(MIN_BITS, MAX_BITS)).min(ENOUGH)
+}
+
+/// How much has to be remembered of what is received with this window. Who says 8 may mean 9.
+fn receive_history(bits: u8) -> usize {
+    1 << bits.clamp(MIN_BITS, MAX_BITS)
 }
 
 impl Drop for Inner {

@@ -16,14 +16,15 @@ const KEPT: usize = 64 * 1024;
 /// What compresses, one message after the other, for whomever.
 pub(super) struct Compressor {
     deflate: Deflate,
+    level: u8,
+    bits: u8,
     out: Vec<u8>,
 }
 
 impl Compressor {
     /// A compressor with a window of 2 to the power of `bits` bytes, 9 to 15, and this level, 1 to 9.
     pub(super) fn new(level: u8, bits: u8) -> Self {
-        let config = DeflateConfig { window_bits: -i32::from(bits), ..DeflateConfig::new(i32::from(level)) };
-        Self { deflate: Deflate::new_with_config(config), out: Vec::new() }
+        Self { deflate: deflate(level, bits), level, bits, out: Vec::new() }
     }
 
     /// The message in its compressed form, which may refer to `history` if there is context takeover. `None` if that would
@@ -32,9 +33,9 @@ impl Compressor {
         if self.out.len() > KEPT {
             self.out = Vec::new();
         }
-        // What is longer need not be known. The tail is written and not sent; one byte tells whether there was room.
-        let most = if history.is_some() { message.len() + INVESTED } else { message.len().saturating_sub(1) };
-        let room = most + TAIL.len() + 1;
+        // Of each byte may become nine bits, and of the whole some bytes more. So all is always written: zlib-rs (0.6.8)
+        // does not reset a stream that was left with something to be written, and panics some messages later.
+        let room = message.len() + message.len() / 8 + 64;
         if self.out.len() < room {
             self.out.resize(room, 0);
         }
@@ -42,14 +43,20 @@ impl Compressor {
         if let Some(history) = history.filter(|history| !history.is_empty()) {
             self.deflate.set_dictionary(history).ok()?;
         }
-        self.deflate.compress(message, &mut self.out[..room], DeflateFlush::SyncFlush).ok()?;
+        let outcome = self.deflate.compress(message, &mut self.out[..room], DeflateFlush::SyncFlush);
         let (read, written) = (self.deflate.total_in(), self.deflate.total_out() as usize);
-        // All is written only if there is room left.
-        if read < message.len() as u64 || written >= room {
+        if outcome.is_err() || read < message.len() as u64 || written >= room {
+            self.deflate = deflate(self.level, self.bits);
             return None;
         }
-        self.out[..written].strip_suffix(&TAIL)
+        let most = if history.is_some() { message.len() + INVESTED } else { message.len().saturating_sub(1) };
+        self.out[..written].strip_suffix(&TAIL).filter(|packed| packed.len() <= most)
     }
+}
+
+fn deflate(level: u8, bits: u8) -> Deflate {
+    let config = DeflateConfig { window_bits: -i32::from(bits), ..DeflateConfig::new(i32::from(level)) };
+    Deflate::new_with_config(config)
 }
 
 impl fmt::Debug for Compressor {
@@ -62,9 +69,7 @@ impl fmt::Debug for Compressor {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_does_not_get_shorter_is_not_compressed() {
-        let mut compressor = Compressor::new(6, 15);
+    fn noise(len: usize) -> Vec<u8> {
         let mut noise = 1_u64;
         let noise = std::iter::repeat_with(|| {
             for shift in [13_i32, -7, 17] {
@@ -72,7 +77,13 @@ mod tests {
             }
             noise as u8
         });
-        let noise: Vec<u8> = noise.take(10_000).collect();
+        noise.take(len).collect()
+    }
+
+    #[test]
+    fn what_does_not_get_shorter_is_not_compressed() {
+        let mut compressor = Compressor::new(6, 15);
+        let noise = noise(10_000);
         for message in [&b""[..], b"a", b"ab", &noise] {
             assert_eq!(compressor.compress(message, None), None, "{} bytes", message.len());
         }
@@ -86,6 +97,20 @@ mod tests {
         assert_eq!(compressor.compress(b"Hello", Some(b"")), Some(&b"\xf2\x48\xcd\xc9\xc9\x07\x00"[..]));
         assert_eq!(compressor.compress(b"Hello", Some(b"Hello")), Some(&b"\xf2\x00\x11\x00\x00"[..]));
         assert_eq!(compressor.compress(b"Hello", None), None);
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_does_not_spoil_what_follows() {
+        // zlib-rs 0.6.8 panicked here when the output had no room for all of it.
+        for level in 1..=9 {
+            let mut compressor = Compressor::new(level, 15);
+            for len in [4096, 70_000, 4096, 131_072] {
+                // Bytes of nine bits each in the fixed code, in which level 1 writes.
+                let noise: Vec<u8> = noise(len).iter().map(|byte| byte | 0x90).collect();
+                let _ = compressor.compress(&noise, Some(&noise[..1000]));
+                assert!(compressor.compress(&[7; 1000], None).is_some_and(|packed| packed.len() < 20));
+            }
+        }
     }
 
     #[test]

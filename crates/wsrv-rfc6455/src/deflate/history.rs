@@ -2,23 +2,23 @@
 
 use std::fmt;
 
-/// The last bytes of all compressed messages of one direction, as many as the window holds.
+/// The last bytes of all compressed messages of one direction.
 pub(super) struct History {
     bytes: Vec<u8>,
     size: usize,
 }
 
 impl History {
-    /// Nothing, in a window of 2 to the power of `bits` bytes.
-    pub(super) const fn new(bits: u8) -> Self {
-        Self { bytes: Vec::new(), size: 1 << bits }
+    /// Nothing so far, and this many bytes at most.
+    pub(super) const fn new(size: usize) -> Self {
+        Self { bytes: Vec::new(), size }
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds a message. Memory grows with what there is to remember, up to the size of the window.
+    /// Adds a message. Memory grows with what there is to remember, up to the size.
     pub(super) fn push(&mut self, message: &[u8]) {
         let message = &message[message.len().saturating_sub(self.size)..];
         let len = self.bytes.len() + message.len();
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_end_of_all_that_was_pushed_is_kept() {
-        let mut history = History::new(9);
+        let mut history = History::new(512);
         let mut all = Vec::new();
         for len in [0, 1, 300, 211, 2, 511, 512, 513, 5000, 7] {
             let message: Vec<u8> = (0..len).map(|at| (at + len) as u8).collect();
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn little_takes_little() {
-        let mut history = History::new(15);
+        let mut history = History::new(1 << 15);
         history.push(b"a little");
         assert!(history.bytes.capacity() <= 16);
     }

@@ -19,8 +19,7 @@ pub(crate) struct Receiving {
 
 impl Receiving {
     pub(crate) fn new(agreement: &Agreement) -> Self {
-        let history = agreement.receive_takeover().then(|| Box::new(History::new(agreement.receive_bits())));
-        Self { agreement: agreement.clone(), history }
+        Self { agreement: agreement.clone(), history: agreement.receive_history().map(Box::new) }
     }
 
     /// The message whose compressed form this is, of at most `max` bytes.

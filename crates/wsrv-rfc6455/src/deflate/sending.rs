@@ -18,9 +18,8 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(crate) fn new(agreement: &Agreement) -> Self {
-        let bits = agreement.send_bits();
-        let history = agreement.send_takeover().then(|| Box::new(History::new(bits)));
-        Self { agreement: agreement.clone(), bits, history }
+        let history = agreement.send_history().map(Box::new);
+        Self { agreement: agreement.clone(), bits: agreement.send_bits(), history }
     }
 
     pub(crate) fn agreement(&self) -> &Agreement {

@@ -92,7 +92,10 @@ mod tests {
 
     type Params<'a> = Vec<(&'a str, Option<&'a str>)>;
 
-    fn read(line: &str) -> Vec<Option<(String, Vec<(String, Option<String>)>)>> {
+    /// A name, and parameters with their values.
+    type Read = (String, Vec<(String, Option<String>)>);
+
+    fn read(line: &str) -> Vec<Option<Read>> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         extensions([line.as_bytes()].into_iter())
             .map(|element| {

@@ -23,6 +23,8 @@ pub struct RequestHead {
     /// Where the target lies in the first line.
     target: Range<u16>,
     version: Version,
+    /// Found once, since several ask.
+    is_upgrade: bool,
 }
 
 impl RequestHead {
@@ -41,7 +43,8 @@ impl RequestHead {
         let end = method.len() + 1 + target.len();
         let end = u16::try_from(end).map_err(|_| HeadError::TooLarge)?;
         let version = if version == b"HTTP/1.0" { Version::HTTP_10 } else { Version::HTTP_11 };
-        Ok(Self { target: end - target.len() as u16..end, version, lines })
+        let is_upgrade = tokens::has_element(lines.named("upgrade"), "websocket");
+        Ok(Self { target: end - target.len() as u16..end, version, lines, is_upgrade })
     }
 
     /// The same head, said in this version.
@@ -97,7 +100,7 @@ impl RequestHead {
     /// Whether the request asks to become a WebSocket: `websocket` is among the elements of `Upgrade`. If it may, is
     /// for [`check`](super::check) to say.
     pub fn is_upgrade(&self) -> bool {
-        tokens::has_element(self.headers("upgrade"), "websocket")
+        self.is_upgrade
     }
 
     /// Keeps only once what this request and others that share with `known` have alike, word for word: a browser's name,

@@ -4,10 +4,10 @@ use super::{SessionWatch, Users};
 use crate::cookie::{Credentials, Plain};
 use crate::{Codec, MemoryStore, RawSession, Session, SessionId, Sessions, Store, StoreError};
 use http::Extensions;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wsrv_core::{Error, Handler};
 use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
@@ -33,6 +33,7 @@ struct Counting {
     store: MemoryStore,
     asked: Arc<AtomicUsize>,
     is_down: Arc<AtomicBool>,
+    touched: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Store for Counting {
@@ -44,11 +45,23 @@ impl Store for Counting {
             false => self.store.load(id).await,
         }
     }
+
+    async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.touched.lock().unwrap().push(Instant::now());
+        match self.is_down.load(Ordering::Relaxed) {
+            true => Err(StoreError::Timeout),
+            false => self.store.touch(id).await,
+        }
+    }
 }
 
 impl Counting {
     fn log_in(&self, id: &str, user: &str) {
         self.store.insert(id, format!("user|s:{}:\"{user}\";", user.len()), None);
+    }
+
+    fn take_touched(&self) -> Vec<Instant> {
+        std::mem::take(&mut *self.touched.lock().unwrap())
     }
 
     fn take_asked(&self) -> usize {
@@ -194,4 +207,66 @@ async fn a_store_that_panics_closes_nobody_and_is_asked_again() {
     store.take_asked();
     sleep(MINUTE).await;
     assert_eq!(endless.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_touched_once_for_all_its_connections_and_only_while_it_has_some() {
+    let (mut store, _) = parts();
+    store.store = store.store.clone().lifetime(MINUTE);
+    let sessions = Sessions::new(Plain::php("S"), store.clone(), Codec::php());
+    let began = Instant::now();
+    let watch = SessionWatch::every(MINUTE).touch_every(MINUTE * 10).keep_same("user");
+    let handler = Arc::new(watch.around(Quiet));
+    let mut open = Vec::new();
+    for id in ["ada", "ada", "none"] {
+        let mut peer = MockWebSocket::with(wire(&sessions, id).await, |driver| driver);
+        let session = peer.open(handler.clone()).await.unwrap();
+        open.push((peer, session));
+    }
+    sleep(MINUTE * 8).await;
+    assert!(store.take_touched().is_empty(), "the visitor has just been there");
+    sleep(MINUTE * 93).await;
+    let touched = store.take_touched();
+    assert!((10..=12).contains(&touched.len()), "{}", touched.len());
+    let gaps = [began].iter().chain(&touched).zip(&touched).map(|(before, after)| *after - *before).collect::<Vec<_>>();
+    assert!(gaps.iter().all(|gap| (MINUTE * 8..MINUTE * 10 + MINUTE / 5).contains(gap)), "{gaps:?}");
+    // What failed is tried at the next look, and not more often.
+    store.is_down.store(true, Ordering::Relaxed);
+    sleep(MINUTE * 20).await;
+    assert!(store.take_touched().is_empty(), "what cannot be read is not touched");
+    store.is_down.store(false, Ordering::Relaxed);
+    sleep(MINUTE * 2).await;
+    assert_eq!(store.take_touched().len(), 1);
+    // Somebody else's session is not kept alive by who was there before.
+    store.log_in("ada", "bob");
+    sleep(MINUTE * 2).await;
+    for (_, session) in &mut open[..2] {
+        session.turn().await;
+    }
+    sleep(MINUTE * 20).await;
+    assert!(store.take_touched().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_touched_as_often_as_they_are_looked_at_at_most_and_not_by_default() {
+    let (mut store, sessions) = parts();
+    let quiet = SessionWatch::every(MINUTE);
+    let mut ada = MockWebSocket::with(wire(&sessions, "ada").await, |driver| driver);
+    let of_ada = ada.open(Arc::new(quiet.around(Quiet))).await.unwrap();
+    sleep(MINUTE * 60).await;
+    assert!(store.take_touched().is_empty(), "not asked for");
+    drop(of_ada);
+    let watch = SessionWatch::every(MINUTE).touch_every(Duration::ZERO);
+    let mut ada = MockWebSocket::with(wire(&sessions, "ada").await, |driver| driver);
+    let of_ada = ada.open(Arc::new(watch.around(Quiet))).await.unwrap();
+    sleep(MINUTE * 10).await;
+    assert_eq!(store.take_touched().len(), 1, "the store cannot do it, and is not asked again");
+    drop(of_ada);
+    store.store = store.store.clone().lifetime(MINUTE);
+    let sessions = Sessions::new(Plain::php("S"), store.clone(), Codec::php());
+    let mut ada = MockWebSocket::with(wire(&sessions, "ada").await, |driver| driver);
+    let _of_ada = ada.open(Arc::new(watch.around(Quiet))).await.unwrap();
+    store.take_asked();
+    sleep(MINUTE * 10).await;
+    assert_eq!(store.take_touched().len(), store.take_asked());
 }

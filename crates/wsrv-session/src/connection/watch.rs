@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wsrv_core::{Connection, Group, Membership};
 use wsrv_rfc6455::connection::WebSocketConnection;
 use wsrv_rfc6455::{CloseCode, Text};
@@ -25,6 +25,9 @@ use wsrv_rfc6455::{CloseCode, Text};
 ///
 /// Each session is read once in an interval, however many connections it has, and at a time of its own, so that a store is
 /// asked evenly. As long as a store cannot tell, nobody is closed.
+///
+/// It can keep sessions alive as well, of visitors who are at a WebSocket and ask the front end for nothing:
+/// [`touch_every`](Self::touch_every).
 ///
 /// Only sessions that are kept in a store can be watched. One that its cookie contains cannot be called back by anybody.
 #[derive(Clone)]
@@ -41,6 +44,7 @@ struct Settings {
     code: CloseCode,
     reason: Text,
     keep: Arc<Keeps>,
+    touch: Option<Duration>,
 }
 
 /// Of how a session was and how it is now.
@@ -60,7 +64,7 @@ impl SessionWatch {
     pub fn every(interval: Duration) -> Self {
         let interval = interval.max(SHORTEST);
         let (code, reason) = (CloseCode::from(4401), Text::from("logged out"));
-        Self::with(Settings { interval, code, reason, keep: Arc::new(|_, _| true) })
+        Self::with(Settings { interval, code, reason, keep: Arc::new(|_, _| true), touch: None })
     }
 
     fn with(settings: Settings) -> Self {
@@ -100,6 +104,19 @@ impl SessionWatch {
         Self::with(Settings { keep: Arc::new(keep), ..self.0.settings.clone() })
     }
 
+    /// [Touches](Session::touch) each session about this often while it has a connection, so that it does not end meanwhile.
+    /// Not set by default: then a visitor who is on the WebSocket alone is away for the front end. To be called before
+    /// [`around`](Self::around).
+    ///
+    /// A session is touched when the watch has looked at it and found it there, once for all of its connections: so
+    /// this is no more often than [`every`](Self::every) says. A third of the front end's lifetime is a good choice.
+    ///
+    /// **An open page is a visitor who is there**, whoever sits before it. Where sessions are to end for those who have
+    /// walked away, it is the application that knows who is active, and calls [`Session::touch`].
+    pub fn touch_every(self, interval: Duration) -> Self {
+        Self::with(Settings { touch: Some(interval), ..self.0.settings.clone() })
+    }
+
     /// A handler that does what this one does, and whose connections are watched.
     pub fn around<H>(&self, handler: H) -> Around<WithWatch, H> {
         Around::new(WithWatch(self.clone()), handler)
@@ -129,14 +146,16 @@ impl SessionWatch {
 async fn watch(session: Session, settings: Settings, connections: Group<WebSocketConnection>) {
     // Anywhere in the interval at first, so that those who have come together are not looked after together.
     sleep(settings.pause(random())).await;
-    let mut failed = false;
+    let (mut failed, mut touched) = (false, Touched::new(&settings));
     loop {
         // A store of the application's own may panic, and that says nothing about the visitor either.
         let read = AssertUnwindSafe(session.reload()).catch_unwind().await;
         match read.unwrap_or_else(|_| Err(StoreError::failed("the store panicked"))) {
             Ok(now) => {
                 failed = false;
-                settings.close_others(&now, &connections);
+                if settings.close_others(&now, &connections) {
+                    touched.again(&now, &settings).await;
+                }
             }
             Err(error) if failed => tracing::debug!(session = ?session.id(), %error, "still cannot be read"),
             Err(error) => {
@@ -154,8 +173,9 @@ impl Settings {
         Duration::try_from_secs_f64(self.interval.as_secs_f64() * part).unwrap_or(Duration::MAX)
     }
 
-    /// Closes those connections whose session is over, now that it is like this.
-    fn close_others(&self, now: &Session, connections: &Group<WebSocketConnection>) {
+    /// Closes those connections whose session is over, now that it is like this. Whether others are left.
+    fn close_others(&self, now: &Session, connections: &Group<WebSocketConnection>) -> bool {
+        let mut is_used = false;
         let mut all = Vec::new();
         connections.for_each(|conn| all.push(conn.clone()));
         for conn in all {
@@ -169,6 +189,45 @@ impl Settings {
             if !now.is_present() || !conn.session().is_some_and(keeps) {
                 tracing::debug!(conn = %conn.id(), session = ?now.id(), "its session is over");
                 let _ = conn.close_with(self.code, self.reason.clone());
+            } else {
+                is_used = true;
+            }
+        }
+        is_used
+    }
+}
+
+/// When a session was touched.
+struct Touched {
+    last: Instant,
+    failed: bool,
+    is_possible: bool,
+}
+
+impl Touched {
+    /// The visitor has just been at the front end, or has a page of it.
+    fn new(settings: &Settings) -> Self {
+        Touched { last: Instant::now(), failed: false, is_possible: settings.touch.is_some() }
+    }
+
+    /// If it is time, which it is also when the next look would come too late.
+    async fn again(&mut self, session: &Session, settings: &Settings) {
+        let is_due = |interval| self.last.elapsed().saturating_add(settings.interval) > interval;
+        if !self.is_possible || !settings.touch.is_some_and(is_due) {
+            return;
+        }
+        let touch = AssertUnwindSafe(session.touch()).catch_unwind().await;
+        match touch.unwrap_or_else(|_| Err(StoreError::failed("the store panicked"))) {
+            // One that has ended is seen by the next look.
+            Ok(_) => (self.last, self.failed) = (Instant::now(), false),
+            Err(error @ StoreError::Unsupported) => {
+                self.is_possible = false;
+                tracing::warn!(session = ?session.id(), %error, "a session cannot be touched, and ends at its time");
+            }
+            Err(error) if self.failed => tracing::debug!(session = ?session.id(), %error, "still not touched"),
+            Err(error) => {
+                self.failed = true;
+                tracing::warn!(session = ?session.id(), %error, "a session was not touched");
             }
         }
     }

@@ -56,15 +56,7 @@ mod mac;
 mod plain;
 #[cfg(feature = "rails")]
 mod rails;
-#[cfg(any(
-    feature = "cookie-jar",
-    feature = "django",
-    feature = "express",
-    feature = "itsdangerous",
-    feature = "jwt",
-    feature = "laravel",
-    feature = "rails"
-))]
+#[cfg(feature = "secret")]
 mod secret;
 #[cfg(any(feature = "django", feature = "itsdangerous"))]
 mod timed;
@@ -88,15 +80,7 @@ pub use laravel::{LaravelCipher, LaravelCookie, LaravelKeys};
 pub use plain::Plain;
 #[cfg(feature = "rails")]
 pub use rails::RailsCookie;
-#[cfg(any(
-    feature = "cookie-jar",
-    feature = "django",
-    feature = "express",
-    feature = "itsdangerous",
-    feature = "jwt",
-    feature = "laravel",
-    feature = "rails"
-))]
+#[cfg(feature = "secret")]
 pub use secret::{InvalidKey, Secret};
 pub use view::{CookieDialect, CookieView};
 

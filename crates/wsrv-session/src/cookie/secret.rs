@@ -29,7 +29,8 @@ impl Secret {
         Secret(key)
     }
 
-    pub(super) fn expose(&self) -> &[u8] {
+    /// The secret itself, for extractors, not for logs.
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }

@@ -3,6 +3,7 @@
 //! They are read as `unserialize()` reads them, but strictly: what PHP overlooks is damage here, and no part of a
 //! damaged session is used.
 
+pub(crate) mod edit;
 mod reader;
 
 use bytes::Bytes;

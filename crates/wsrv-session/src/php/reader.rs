@@ -346,7 +346,7 @@ impl Reader {
 const MAX_NUMBER: usize = 1100;
 
 /// The integer, if the text is what PHP makes of one.
-fn integer(text: &[u8]) -> Option<i64> {
+pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 20)?;
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }

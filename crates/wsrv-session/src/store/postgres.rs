@@ -1,17 +1,21 @@
 //! Sessions in PostgreSQL.
 
-use super::table::time;
-use super::{RawSession, SessionTable, Store, StoreError, clamped};
+use super::table::{Dialect, record};
+use super::{Change, RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
+use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::fmt;
 use std::time::{Duration, SystemTime};
-use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{IsolationLevel, NoTls, Row};
 
-/// Reads sessions from a table in PostgreSQL: of Symfony, Laravel, `connect-pg-simple`, Django or tower-sessions.
+/// Sessions in a table in PostgreSQL: of Symfony, Laravel, `connect-pg-simple`, Django or tower-sessions.
 ///
 /// It has up to eight connections, which are made when they are needed, and again when they are lost. It reads without a
-/// lock, so nobody waits for the transaction that a front end keeps open for the time of a request.
+/// lock, so nobody waits for the transaction that a front end keeps open for the time of a request. It writes with the row
+/// locked, in a short transaction; if somebody else has the lock for too long, it is [`Busy`](StoreError::Busy).
 ///
 /// The connections are not encrypted: it is for databases on this machine or in a network that is trusted.
 #[derive(Clone)]
@@ -20,6 +24,8 @@ pub struct PostgresStore {
     select: String,
     max_input: usize,
     table: SessionTable,
+    lifetime: Option<Duration>,
+    lock_wait: Duration,
 }
 
 const CONNECTIONS: usize = 8;
@@ -27,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl PostgresStore {
     /// Sessions in this table of the database at a URL such as `postgres://user:password@127.0.0.1/database`. The user has
-    /// to be allowed to `SELECT` from the table, and needs no other right.
+    /// to be allowed to `SELECT` from the table, and to `UPDATE` it if sessions are touched or written.
     ///
     /// # Errors
     ///
@@ -46,13 +52,27 @@ impl PostgresStore {
             .build()
             .map_err(StoreError::failed)?;
         let max_input = Limits::default().max_input;
-        Ok(PostgresStore { pool, select: table.select(max_input), max_input, table })
+        let (select, lock_wait) = (table.select::<Postgres>(max_input), Duration::from_millis(500));
+        Ok(PostgresStore { pool, select, max_input, table, lifetime: None, lock_wait })
+    }
+
+    /// How long a session lives from when it is touched: what the front end sets for it, such as `SESSION_COOKIE_AGE` of
+    /// Django. Without it, none can be touched, but for those of Laravel, whose table knows it.
+    pub fn lifetime(mut self, time: Duration) -> Self {
+        self.lifetime = Some(time);
+        self
+    }
+
+    /// How long a row's lock is waited for. Default 500 ms.
+    pub fn lock_wait(mut self, time: Duration) -> Self {
+        self.lock_wait = time;
+        self
     }
 
     /// How large a session may be: 2 GiB at most. Default: as [`Limits`] says.
     pub fn max_input(mut self, bytes: usize) -> Self {
         self.max_input = clamped(bytes);
-        self.select = self.table.select(self.max_input);
+        self.select = self.table.select::<Postgres>(self.max_input);
         self
     }
 }
@@ -61,17 +81,72 @@ impl Store for PostgresStore {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
         let client = self.pool.get().await.map_err(StoreError::failed)?;
         let select = client.prepare_cached(&self.select).await.map_err(StoreError::failed)?;
-        let Some(row) = client.query_opt(&select, &[&id.as_str()]).await.map_err(StoreError::failed)? else {
-            return Ok(None);
-        };
-        let bytes: Vec<u8> = row.try_get(0).map_err(StoreError::failed)?;
-        let end: Option<f64> = row.try_get(1).map_err(StoreError::failed)?;
-        if bytes.len() > self.max_input {
+        let row = client.query_opt(&select, &[&id.as_str()]).await.map_err(StoreError::failed)?;
+        row.map_or(Ok(None), |row| self.record(&row))
+    }
+
+    async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let touch = self.table.touch(self.lifetime).ok_or(StoreError::Unsupported)?;
+        let client = self.pool.get().await.map_err(StoreError::failed)?;
+        let touch = client.prepare_cached(&touch).await.map_err(StoreError::failed)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Ok(client.execute(&touch, &[&id.as_str(), &now]).await.map_err(StoreError::failed)? > 0)
+    }
+
+    async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
+        let mut client = self.pool.get().await.map_err(StoreError::failed)?;
+        // If it is dropped on the way, it is rolled back.
+        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
+        let transaction = transaction.start().await.map_err(StoreError::failed)?;
+        // Nought would be for ever.
+        let patience = format!("SET LOCAL lock_timeout = {}", self.lock_wait.as_millis().clamp(1, i32::MAX as u128));
+        transaction.batch_execute(&patience).await.map_err(StoreError::failed)?;
+        let select = format!("{} FOR UPDATE", self.select);
+        let select = transaction.prepare_cached(&select).await.map_err(StoreError::failed)?;
+        let row = transaction.query_opt(&select, &[&id.as_str()]).await.map_err(|error| match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Busy,
+            _ => StoreError::failed(error),
+        })?;
+        let Some(before) = row.map_or(Ok(None), |row| self.record(&row))? else { return Ok(false) };
+        let Some(after) = change(&before) else { return Ok(true) };
+        if after.len() > self.max_input {
             return Err(SessionError::Limit.into());
         }
-        let expires = end.and_then(time);
-        let is_over = expires.is_some_and(|expires| expires < SystemTime::now());
-        Ok((!is_over).then(|| RawSession::new(bytes, expires)))
+        let write = transaction.prepare_cached(&self.table.write()).await.map_err(StoreError::failed)?;
+        let text = InText(&after);
+        let data: &(dyn ToSql + Sync) = if self.table.is_text() { &text } else { &&after[..] };
+        transaction.execute(&write, &[&id.as_str(), data]).await.map_err(StoreError::failed)?;
+        transaction.commit().await.map_err(StoreError::failed)?;
+        Ok(true)
+    }
+}
+
+/// A value in the text form of its column's type, whether that is `text`, `json` or `jsonb`.
+#[derive(Debug)]
+struct InText<'a>(&'a [u8]);
+
+impl ToSql for InText<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+impl PostgresStore {
+    fn record(&self, row: &Row) -> Result<Option<RawSession>, StoreError> {
+        let bytes: Vec<u8> = row.try_get(0).map_err(StoreError::failed)?;
+        let end: f64 = row.try_get(1).map_err(StoreError::failed)?;
+        record(bytes, end, self.max_input)
     }
 }
 
@@ -79,5 +154,28 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The pool's own may show a password.
         f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Postgres;
+
+impl Dialect for Postgres {
+    const QUOTE: char = '"';
+
+    fn bytes(column: &str, is_text: bool, most: usize) -> String {
+        let bytes = if is_text { format!("convert_to({column}::text, 'UTF8')") } else { column.to_owned() };
+        format!("substr({bytes}, 1, {})", most + 1)
+    }
+
+    fn number(expression: &str) -> String {
+        format!("({expression})::double precision")
+    }
+
+    fn seconds(column: &str) -> String {
+        format!("extract(epoch from {column}::timestamptz)")
+    }
+
+    fn is_asked_for(column: &str) -> String {
+        format!("{column} = $1")
     }
 }

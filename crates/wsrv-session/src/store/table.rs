@@ -1,5 +1,10 @@
 //! Tables of sessions in databases.
 
+#[cfg(feature = "postgres")]
+mod write;
+
+use super::{RawSession, StoreError};
+use crate::SessionError;
 use std::time::{Duration, SystemTime};
 
 /// Where a front end's table has its sessions: what it is called, what its columns are, and when a row has expired.
@@ -46,7 +51,15 @@ impl SessionTable {
         SessionTable { table: "session".into(), id: "sid", data: "sess", is_text: true, end: End::At("expire") }
     }
 
+    /// express's `express-mysql-session`: the table `sessions` with `session_id`, `expires` and `data`.
+    pub fn express_mysql_session() -> Self {
+        let end = End::After { seconds: "expires", lifetime: Duration::ZERO };
+        SessionTable { table: "sessions".into(), id: "session_id", data: "data", is_text: true, end }
+    }
+
     /// Django's `django_session`. Its data are signed, so they are opened with the front end's key first.
+    ///
+    /// In MySQL and SQLite its times have no zone, and are taken for UTC: `USE_TZ = True`, the default.
     pub fn django() -> Self {
         SessionTable {
             table: "django_session".into(),
@@ -57,7 +70,8 @@ impl SessionTable {
         }
     }
 
-    /// tower-sessions: `tower_sessions.session`, whose records say themselves when they end, too.
+    /// tower-sessions: `tower_sessions.session`, whose records say themselves when they end, too. In SQLite it is
+    /// [called](SessionTable::named) `tower_sessions`.
     pub fn tower_sessions() -> Self {
         SessionTable {
             table: "tower_sessions.session".into(),
@@ -75,33 +89,58 @@ impl SessionTable {
 
     /// Asks for the data of the id that is the first parameter, and for its end in seconds since 1970. Not more of the
     /// data than one byte beyond this.
-    pub(crate) fn select(&self, max_input: usize) -> String {
-        let (table, id) = (self.table.split('.').map(quoted).collect::<Vec<_>>().join("."), quoted(self.id));
-        let (data, most) = (quoted(self.data), max_input + 1);
-        let data = if self.is_text { format!("convert_to({data}::text, 'UTF8')") } else { data };
+    pub(super) fn select<D: Dialect>(&self, max_input: usize) -> String {
+        let table = self.table.split('.').map(D::quoted).collect::<Vec<_>>().join(".");
+        let data = D::bytes(&D::quoted(self.data), self.is_text, max_input);
+        // As numbers that do not overflow.
+        let number = |column: &str| D::number(&D::quoted(column));
         let end = match self.end {
             End::LifetimeFrom { lifetime, time } => {
                 let (lifetime, time) = (number(lifetime), number(time));
                 format!("CASE WHEN {lifetime} > {TEN_YEARS} THEN {lifetime} ELSE {time} + {lifetime} END")
             }
             End::After { seconds, lifetime } => format!("{} + {}", number(seconds), lifetime.as_secs()),
-            End::At(time) => format!("extract(epoch from {}::timestamptz)", quoted(time)),
+            End::At(time) => D::number(&D::seconds(&D::quoted(time))),
         };
-        format!("SELECT substr({data}, 1, {most}), ({end})::double precision FROM {table} WHERE {id} = $1")
+        format!("SELECT {data}, {end} FROM {table} WHERE {}", D::is_asked_for(&D::quoted(self.id)))
     }
 }
 
-/// A column, as a number that does not overflow.
-fn number(column: &str) -> String {
-    format!("{}::double precision", quoted(column))
+/// What databases say differently.
+pub(super) trait Dialect {
+    /// What is around names.
+    const QUOTE: char;
+
+    /// As a name, whatever is in it.
+    fn quoted(name: &str) -> String {
+        let quote = Self::QUOTE;
+        format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
+    }
+
+    /// The bytes of a column, text as UTF-8. Where there are more than `most`, it is enough to see that there are.
+    fn bytes(column: &str, is_text: bool, most: usize) -> String;
+
+    /// As a floating-point number of double precision.
+    fn number(expression: &str) -> String;
+
+    /// A column's time in seconds since 1970.
+    fn seconds(column: &str) -> String;
+
+    /// Whether a column is the first parameter, to the letter.
+    fn is_asked_for(column: &str) -> String;
 }
 
-/// As a name, whatever is in it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// The record of a row, unless it is over.
+pub(super) fn record(bytes: Vec<u8>, end: f64, most: usize) -> Result<Option<RawSession>, StoreError> {
+    if bytes.len() > most {
+        return Err(SessionError::Limit.into());
+    }
+    let expires = time(end);
+    let is_over = expires.is_some_and(|expires| expires < SystemTime::now());
+    Ok((!is_over).then(|| RawSession::new(bytes, expires)))
 }
 
 /// A time so many seconds after 1970, whatever they are. One beyond the clock is none.
-pub(crate) fn time(seconds: f64) -> Option<SystemTime> {
+fn time(seconds: f64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?)
 }

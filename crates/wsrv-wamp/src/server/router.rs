@@ -99,7 +99,7 @@ impl Router {
         // What is one too many goes on as well: it may hold something that others wait for. But nothing more is read
         // from this peer meanwhile.
         poll_fn(|cx| {
-            state.take_away(conn, cx);
+            state.take_away(conn);
             state.calls.go_on(cx);
             match state.calls.are_too_many(&self.bounds) {
                 true => Poll::Pending,
@@ -168,8 +168,8 @@ impl Router {
 
 impl RouterState {
     /// Ends the subscriptions that the server takes.
-    fn take_away(&mut self, conn: &WampConnection, cx: &Context<'_>) {
-        for topic in conn.removals().take(cx) {
+    fn take_away(&mut self, conn: &WampConnection) {
+        for topic in conn.removals().take() {
             if let Some(subscription) = self.subscriptions.remove(&topic) {
                 self.calls.push(Box::pin(subscription.taken_away()), 0);
             }
@@ -323,7 +323,7 @@ impl Handler<WampConnection> for Router {
         state: &mut RouterState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        state.take_away(conn, cx);
+        state.take_away(conn);
         state.calls.go_on(cx);
         Poll::Pending
     }

@@ -279,6 +279,7 @@ impl Topic {
     /// and nothing keeps it from subscribing again but a [handler](TopicHandler::on_subscribe) that refuses.
     pub fn remove(&self, conn: &WampConnection) {
         conn.removals().push(self.group.name().clone());
+        conn.link().wake();
     }
 
     /// The subscribers' sessions at this moment.

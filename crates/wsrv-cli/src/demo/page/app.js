@@ -1,9 +1,10 @@
-// The demo page of wsrv: two chat connections, what they send and receive, and the server's own figures. Behind a tab of
-// its own, a console that speaks WAMP.
+// The demo page of wsrv: two chat connections, what they send and receive, and the server's own figures. Behind tabs of
+// their own, a console that speaks WAMP, and a log-in that a socket knows of.
 
 import { Connection } from "./connection.js";
 import { $, el, parse } from "./dom.js";
 import { FrameList, MAX_ROWS, contentOf, frameRow } from "./frames.js";
+import { openSession } from "./session.js";
 import { bindButtons, setLight, showRetry, showState } from "./status.js";
 import { openConsole } from "./wamp.js";
 
@@ -23,6 +24,7 @@ function show(tab) {
   }
   // Nobody connects who does not want to look.
   if (tab.id === "tab-wamp") openConsole();
+  if (tab.id === "tab-session") openSession();
 }
 
 // The part behind the # names the tab, so that a link can. It is no id, or the browser would scroll there.
