@@ -196,12 +196,12 @@ async fn add(store: &SqliteStore, name: &str, more: &'static str) -> Result<bool
 }
 
 const ROWS: &str = r#"
-    INSERT INTO symfony VALUES ('live', x'00ff61', unixepoch() + 10, unixepoch()), ('long', 'x', unixepoch() + 1000, 0),
+    INSERT INTO symfony VALUES ('live', x'00ff61', unixepoch() + 50, unixepoch()), ('long', 'x', unixepoch() + 1000, 0),
         ('over', 'x', unixepoch() - 100, 0), ('old', 'o', 300, unixepoch() - 100), ('ended', 'o', 300, unixepoch() - 400);
     INSERT INTO sessions (id, payload, last_activity) VALUES ('live', 'grün', unixepoch() - 3600), ('over', 'x', unixepoch() - 7300);
-    INSERT INTO django_session VALUES ('live', 'a:b:c', datetime('now', '+10 seconds')), ('over', 'x', datetime('now', '-1 second')),
+    INSERT INTO django_session VALUES ('live', 'a:b:c', datetime('now', '+50 seconds')), ('over', 'x', datetime('now', '-1 second')),
         ('long', 'a', datetime('now', '+1000 seconds')), ('never', 'a', '9999-12-31 23:59:59.999999'), ('damaged', 'a', 'soon');
-    INSERT INTO tower_sessions VALUES ('live', 'x', strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+10 seconds'));
+    INSERT INTO tower_sessions VALUES ('live', 'x', strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+50 seconds'));
 "#;
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn each_front_ends_rows_are_touched_while_they_live() {
         let store = db.store(table);
         assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Unsupported)), "for how long?");
         let store = store.lifetime(Duration::from_secs(100));
-        assert_eq!(left(&store, "live").await.unwrap().1, 10);
+        assert_eq!(left(&store, "live").await.unwrap().1, 50);
         for _ in 0..5 {
             assert!(store.touch(&id("live")).await.unwrap(), "also in the same second");
         }
@@ -256,9 +256,9 @@ async fn each_front_ends_rows_are_written_with_the_file_locked() {
         db.run(ROWS);
         let symfony = SessionTable::symfony().named("symfony");
         for (table, before, time) in [
-            (symfony.clone(), &b"\0\xffa"[..], 10),
+            (symfony.clone(), &b"\0\xffa"[..], 50),
             (SessionTable::laravel(Duration::from_secs(7200)), "grün".as_bytes(), 3600),
-            (SessionTable::django(), b"a:b:c", 10),
+            (SessionTable::django(), b"a:b:c", 50),
         ] {
             let after = [before, "|é".as_bytes()].concat();
             let store = db.store(table);
@@ -291,7 +291,7 @@ async fn each_front_ends_rows_are_written_with_the_file_locked() {
         assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Busy)));
         let many = (0..10).map(|_| add(&store, "live", "x"));
         let (reading, many) = tokio::join!(left(&store, "live"), futures_util::future::join_all(many));
-        assert_eq!(reading, Some((b"\0\xffa|\xc3\xa9".to_vec(), 10)), "whoever waits to write is in no reader's way");
+        assert_eq!(reading, Some((b"\0\xffa|\xc3\xa9".to_vec(), 50)), "whoever waits to write is in no reader's way");
         assert!(many.iter().all(|outcome| matches!(outcome, Err(StoreError::Busy))));
         assert!(began.elapsed() < Duration::from_secs(5));
         let patient = db.store(symfony).lock_wait(Duration::from_secs(10));
@@ -302,11 +302,14 @@ async fn each_front_ends_rows_are_written_with_the_file_locked() {
         assert!(added.unwrap());
         assert_eq!(bytes(&store, "live").await, b"theirs!", "read after they had written");
 
-        // Many at once, each on what the others have written, here and elsewhere.
+        // Many at once, each on what the others have written, here in their order and elsewhere.
+        let letters = "abcdefghijklmnopqrstuvwxyz";
         let elsewhere = db.store(SessionTable::symfony().named("symfony")).lock_wait(Duration::from_secs(10));
-        let adding = (0..50).map(|n| add(if n % 2 == 0 { &patient } else { &elsewhere }, "old", "+"));
-        assert!(futures_util::future::join_all(adding).await.into_iter().all(|added| added.unwrap()));
-        assert_eq!(bytes(&store, "old").await, [b"o".as_slice(), &[b'+'; 50]].concat());
+        let here = (0..letters.len()).map(|n| add(&patient, "old", &letters[n..=n]));
+        let there = (0..letters.len()).map(|_| add(&elsewhere, "old", "+"));
+        assert!(futures_util::future::join_all(here.chain(there)).await.into_iter().all(|added| added.unwrap()));
+        let (theirs, ours): (Vec<u8>, Vec<u8>) = bytes(&store, "old").await.into_iter().partition(|&byte| byte == b'+');
+        assert_eq!((theirs.len(), ours), (letters.len(), format!("o{letters}").into_bytes()));
     }
 }
 
