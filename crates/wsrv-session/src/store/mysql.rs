@@ -91,7 +91,7 @@ impl Store for MySqlStore {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
         let mut asking = self.connection().await?;
         let row = answer(PATIENCE, asking.conn().exec_first(&self.select, params! { "id" => id.as_str() })).await?;
-        asking.is_answered();
+        asking.answered();
         self.record(row)
     }
 
@@ -102,7 +102,7 @@ impl Store for MySqlStore {
         let params = params! { "id" => id.as_str(), "now" => now() };
         self.locked(asking.conn().exec_drop(touch, params)).await?;
         let is_there = asking.conn().affected_rows() > 0;
-        asking.is_answered();
+        asking.answered();
         Ok(is_there)
     }
 
@@ -117,7 +117,7 @@ impl Store for MySqlStore {
         let after = before.as_ref().and_then(change);
         let Some(after) = after else {
             answer(PATIENCE, asking.conn().query_drop("ROLLBACK")).await?;
-            asking.is_answered();
+            asking.answered();
             return Ok(before.is_some());
         };
         if after.len() > self.max_input {
@@ -130,7 +130,7 @@ impl Store for MySqlStore {
         answer(PATIENCE, asking.conn().exec_drop(self.table.write::<MySql>(), params)).await?;
         let is_there = asking.conn().affected_rows() > 0;
         answer(PATIENCE, asking.conn().query_drop("COMMIT")).await?;
-        asking.is_answered();
+        asking.answered();
         Ok(is_there)
     }
 }
@@ -179,8 +179,8 @@ impl Asking {
         self.0.as_mut().expect("only the last step takes it")
     }
 
-    /// Ready for the next question.
-    fn is_answered(mut self) {
+    /// Gives it back, ready for the next question.
+    fn answered(mut self) {
         self.0.take();
     }
 }
