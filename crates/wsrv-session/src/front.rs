@@ -38,7 +38,17 @@ impl Front {
 
     /// The session of a request.
     pub(crate) async fn find(&self, credentials: &Credentials<'_>) -> Result<Session, StoreError> {
-        match self.0.extractor.extract(credentials, SystemTime::now()) {
+        self.look_up(self.extract(credentials)).await
+    }
+
+    /// What a request names its session by.
+    pub(crate) fn extract(&self, credentials: &Credentials<'_>) -> Result<Extracted, SessionError> {
+        self.0.extractor.extract(credentials, SystemTime::now())
+    }
+
+    /// The session that was named like this.
+    pub(crate) async fn look_up(&self, named: Result<Extracted, SessionError>) -> Result<Session, StoreError> {
+        match named {
             Ok(Extracted::Id(id)) => self.load(id).await,
             Ok(Extracted::Inline { data, expires }) => self.read(None, data, expires),
             Ok(Extracted::None) => Ok(Session::absent(self.clone(), None, State::NoCredentials)),

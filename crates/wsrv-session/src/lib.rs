@@ -12,6 +12,7 @@ mod error;
 mod front;
 mod id;
 mod json;
+mod lazy;
 mod limits;
 #[cfg(feature = "msgpack")]
 mod msgpack;
@@ -29,6 +30,7 @@ pub use data::{Entries, Key, Kind, Properties, Property, SessionData, Text, Valu
 pub use draft::{Draft, ReadOnly, UpdateError};
 pub use error::SessionError;
 pub use id::{IdPolicy, SessionId};
+pub use lazy::{LazySession, LazySessions};
 pub use limits::Limits;
 pub use session::{Session, State};
 pub use sessions::Sessions;

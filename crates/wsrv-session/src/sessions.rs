@@ -2,7 +2,7 @@
 
 use crate::cookie::{Credentials, Extractor};
 use crate::front::{Front, Parts};
-use crate::{BoxStore, Codec, Limits, Session, State, Store, StoreError};
+use crate::{BoxStore, Codec, LazySessions, Limits, Session, State, Store, StoreError};
 use http::{HeaderValue, StatusCode, header};
 use std::fmt;
 use std::sync::Arc;
@@ -105,6 +105,20 @@ impl Sessions {
         self
     }
 
+    /// The same front end, whose sessions are read when somebody [asks](crate::LazySession::load) for one, and not by the
+    /// gate. For servers where few connections need theirs: none costs a look into the store until then, and a store that
+    /// is down keeps nobody out.
+    ///
+    /// [`anonymous_on_failure`](Self::anonymous_on_failure) is of no effect: who asks is told.
+    ///
+    /// # Panics
+    ///
+    /// If this gate requires a session. It would have to look.
+    pub fn lazily(self) -> LazySessions {
+        assert!(!self.policy.required, "a gate that requires a session cannot read it lazily");
+        LazySessions::new(self)
+    }
+
     /// The session of a request with these headers, without a gate.
     ///
     /// # Errors
@@ -116,6 +130,26 @@ impl Sessions {
     /// May be dropped at any time.
     pub async fn find(&self, credentials: &Credentials<'_>) -> Result<Session, StoreError> {
         self.front.find(credentials).await
+    }
+
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Refuses pages of other sites, unless somebody has looked at their origin.
+    pub(crate) async fn look_at_origin(&self, opening: &mut Opening) -> Result<(), Rejection> {
+        match self.policy.any_origin || opening.extensions().get::<OriginChecked>().is_some() {
+            true => Ok(()),
+            false => AllowedOrigins::same_origin().allow_missing(true).admit(opening).await,
+        }
+    }
+
+    /// What comes of the headers of this request that sessions are found by.
+    pub(crate) fn with_credentials<T>(opening: &Opening, find: impl FnOnce(&Credentials<'_>) -> T) -> T {
+        let head = opening.request();
+        let named = ["cookie", "authorization", "sec-websocket-protocol"];
+        let headers = named.into_iter().flat_map(|name| head.headers(name).map(move |value| (name, value)));
+        find(&Credentials::new(headers))
     }
 
     fn judge(&self, session: &Session) -> Result<(), Rejection> {
@@ -140,16 +174,9 @@ impl Sessions {
 
 impl Gate for Sessions {
     async fn admit(&self, opening: &mut Opening) -> Result<(), Rejection> {
-        if !self.policy.any_origin && opening.extensions().get::<OriginChecked>().is_none() {
-            AllowedOrigins::same_origin().allow_missing(true).admit(opening).await?;
-        }
-        let found = {
-            let head = opening.request();
-            let named = ["cookie", "authorization", "sec-websocket-protocol"];
-            let headers = named.into_iter().flat_map(|name| head.headers(name).map(move |value| (name, value)));
-            self.find(&Credentials::new(headers)).await
-        };
-        let session = match found {
+        self.look_at_origin(opening).await?;
+        let named = Self::with_credentials(opening, |credentials| self.front.extract(credentials));
+        let session = match self.front.look_up(named).await {
             Ok(session) => session,
             Err(error) if self.policy.anonymous_on_failure => {
                 tracing::warn!(%error, "a session counts as none");

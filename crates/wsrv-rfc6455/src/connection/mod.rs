@@ -102,6 +102,14 @@ enum Answered {
     Theirs(AnswerHead),
 }
 
+impl Opened {
+    /// What [`WebSocketConnection::extensions`] has, for who knows a connection of any layer by its
+    /// [link](Connection::link) alone.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+}
+
 impl WebSocketConnection {
     /// Sends a message, as soon as there is room in the outbox.
     ///

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
-use wsrv_core::{Closed, Error, Handler, Verdict};
-use wsrv_rfc6455::Message;
-use wsrv_rfc6455::connection::WebSocketConnection;
+use wsrv_core::{Closed, Connection, Error, Handler, Verdict, Wire};
+use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 
 /// What is kept with each connection of a handler for as long as it lives.
 pub trait Keep: Send + Sync + 'static {
@@ -16,7 +15,7 @@ pub trait Keep: Send + Sync + 'static {
 }
 
 /// A handler that [`Users`](super::Users) or a [`SessionWatch`](super::SessionWatch) knows the connections of. It passes
-/// everything on.
+/// everything on, and so can be on top of any layer over WebSockets.
 pub struct Around<K, H> {
     keep: K,
     inner: H,
@@ -34,36 +33,36 @@ impl<K, H> Around<K, H> {
     }
 }
 
-impl<K: Keep, H: Handler<WebSocketConnection>> Handler<WebSocketConnection> for Around<K, H> {
+impl<C: Connection<Wire = WebSocket>, K: Keep, H: Handler<C>> Handler<C> for Around<K, H> {
     type State = AroundState<K::Guard, H::State>;
 
-    async fn on_open(&self, conn: &WebSocketConnection) -> Result<Self::State, Error> {
+    async fn on_open(&self, conn: &C) -> Result<Self::State, Error> {
         // Before the inner handler opens: who is greeted by name can be reached by it.
-        let guard = self.keep.enter(conn);
+        let guard = self.keep.enter(&WebSocket::connection(conn.link().clone()));
         let inner = self.inner.on_open(conn).await?;
         Ok(AroundState { inner, _guard: guard })
     }
 
     async fn on_message(
         &self,
-        conn: &WebSocketConnection,
+        conn: &C,
         state: &mut Self::State,
-        message: Message,
+        message: C::Incoming,
     ) -> Result<(), Error> {
         self.inner.on_message(conn, &mut state.inner, message).await
     }
 
-    async fn on_error(&self, conn: &WebSocketConnection, state: &mut Self::State, error: Error) -> Verdict {
+    async fn on_error(&self, conn: &C, state: &mut Self::State, error: Error) -> Verdict {
         self.inner.on_error(conn, &mut state.inner, error).await
     }
 
-    async fn on_close(&self, conn: &WebSocketConnection, state: Self::State, closed: Closed) {
+    async fn on_close(&self, conn: &C, state: Self::State, closed: Closed) {
         self.inner.on_close(conn, state.inner, closed).await;
     }
 
     fn poll_background(
         &self,
-        conn: &WebSocketConnection,
+        conn: &C,
         state: &mut Self::State,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {

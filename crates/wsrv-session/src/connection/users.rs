@@ -55,8 +55,9 @@ impl Users {
         })
     }
 
-    /// A handler that does what this one does, and whose connections are found here. Also for a handler of WAMP: it is
-    /// a handler of WebSockets.
+    /// A handler that does what this one does, and whose connections are found here. It may be a handler of any layer over
+    /// WebSockets: `wamp.build()?.map(|handler| users.around(handler))`. Who they are is asked when they open, so they need a
+    /// session by then, and not a [lazy](crate::Sessions::lazily) one.
     pub fn around<H>(&self, handler: H) -> Around<WithUser, H> {
         Around::new(WithUser(self.clone()), handler)
     }

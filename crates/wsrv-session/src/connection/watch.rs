@@ -117,7 +117,9 @@ impl SessionWatch {
         Self::with(Settings { touch: Some(interval), ..self.0.settings.clone() })
     }
 
-    /// A handler that does what this one does, and whose connections are watched.
+    /// A handler that does what this one does, and whose connections are watched. It may be a handler of any layer over
+    /// WebSockets: `wamp.build()?.map(|handler| watch.around(handler))`. Those that open without a session, or with a
+    /// [lazy](crate::Sessions::lazily) one that nobody has read, are not watched.
     pub fn around<H>(&self, handler: H) -> Around<WithWatch, H> {
         Around::new(WithWatch(self.clone()), handler)
     }
