@@ -43,12 +43,7 @@ impl<C: Connection<Wire = WebSocket>, K: Keep, H: Handler<C>> Handler<C> for Aro
         Ok(AroundState { inner, _guard: guard })
     }
 
-    async fn on_message(
-        &self,
-        conn: &C,
-        state: &mut Self::State,
-        message: C::Incoming,
-    ) -> Result<(), Error> {
+    async fn on_message(&self, conn: &C, state: &mut Self::State, message: C::Incoming) -> Result<(), Error> {
         self.inner.on_message(conn, &mut state.inner, message).await
     }
 
@@ -60,12 +55,7 @@ impl<C: Connection<Wire = WebSocket>, K: Keep, H: Handler<C>> Handler<C> for Aro
         self.inner.on_close(conn, state.inner, closed).await;
     }
 
-    fn poll_background(
-        &self,
-        conn: &C,
-        state: &mut Self::State,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+    fn poll_background(&self, conn: &C, state: &mut Self::State, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_background(conn, &mut state.inner, cx)
     }
 }
