@@ -352,3 +352,34 @@ async fn nothing_is_made_to_be_written() {
     assert!(matches!(add(&store, "ada", "x").await, Err(StoreError::Failed(_))));
     assert!(!elsewhere.exists());
 }
+
+#[tokio::test]
+async fn a_table_of_ones_own_is_described() {
+    let db = Database::new();
+    db.run(
+        r#"
+        CREATE TABLE visits (token TEXT PRIMARY KEY, state TEXT, ends TEXT, ends_s INTEGER, seen INTEGER, lasts INTEGER);
+        INSERT INTO visits VALUES
+            ('live', 'grün', datetime('now', '+100 seconds'), unixepoch() + 200, unixepoch() - 100, 400),
+            ('over', 'x', datetime('now', '-1 second'), unixepoch() - 1, unixepoch() - 400, 300);
+        "#,
+    );
+    let visits = || SessionTable::new("visits", "token", "state");
+    let live = |left| Some(("grün".as_bytes().to_vec(), left));
+    let tables = [
+        (visits().text().ends_at("ends"), 100),
+        (visits().ends_after("ends_s", Duration::ZERO), 200),
+        (visits().ends_after("seen", Duration::from_secs(350)), 250),
+        (visits().ends_after_columns("seen", "lasts"), 300),
+    ];
+    for (table, seconds) in tables {
+        let store = db.store(table);
+        assert_eq!((left(&store, "live").await, left(&store, "over").await), (live(seconds), None));
+    }
+    let raw = db.store(visits()).load(&id("over")).await.unwrap().unwrap();
+    assert_eq!((&*raw.bytes, raw.expires), (&b"x"[..], None), "it is there");
+    assert_eq!(
+        db.store(visits()).touch(&id("live")).await.unwrap_err().to_string(),
+        StoreError::Unsupported.to_string()
+    );
+}

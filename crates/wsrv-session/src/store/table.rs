@@ -8,7 +8,8 @@ use super::{RawSession, StoreError};
 use crate::SessionError;
 use std::time::{Duration, SystemTime};
 
-/// Where a front end's table has its sessions: what it is called, what its columns are, and when a row has expired.
+/// Where a front end's table has its sessions: what it is called, what its columns are, and when a row has expired. Those
+/// of front ends that are known have names here, others are [described](SessionTable::new).
 #[derive(Clone, Debug)]
 pub struct SessionTable {
     table: String,
@@ -29,7 +30,12 @@ enum End {
     AtSeconds(&'static str),
     /// At this time.
     At(&'static str),
+    /// When the row is deleted.
+    Never,
 }
+
+/// A time beyond every clock, in seconds.
+const NEVER: &str = "1e300";
 
 /// What Symfony takes for a time and no duration: ten years of seconds.
 const TEN_YEARS: u64 = 315_576_000;
@@ -90,6 +96,43 @@ impl SessionTable {
         }
     }
 
+    /// A table of one's own, with these columns for the id and the data. The data are bytes, and a row is live until it is
+    /// deleted, unless what follows says otherwise. What the data are written in is said to [`Sessions::new`](crate::Sessions::new).
+    ///
+    /// ```
+    /// use wsrv_session::SessionTable;
+    ///
+    /// // CREATE TABLE app.visits (token text PRIMARY KEY, state jsonb NOT NULL, ends_at timestamptz NOT NULL)
+    /// let table = SessionTable::new("app.visits", "token", "state").text().ends_at("ends_at");
+    /// # let _ = table;
+    /// ```
+    pub fn new(table: impl Into<String>, id: &'static str, data: &'static str) -> Self {
+        SessionTable { table: table.into(), id, data, is_text: false, end: End::Never }
+    }
+
+    /// The data are text (or JSON, where the database has a type for it), and read as UTF-8.
+    pub fn text(self) -> Self {
+        SessionTable { is_text: true, ..self }
+    }
+
+    /// A row ends at the time stamp in this column. One without a zone is in that of the session in PostgreSQL, and in
+    /// UTC in MySQL and SQLite.
+    pub fn ends_at(self, column: &'static str) -> Self {
+        SessionTable { end: End::At(column), ..self }
+    }
+
+    /// A row ends so long after the time in this column, in seconds since 1970. With no time at all
+    /// ([`Duration::ZERO`]) the column itself has the end. Parts of a second do not count.
+    pub fn ends_after(self, seconds: &'static str, lifetime: Duration) -> Self {
+        SessionTable { end: End::After { seconds, lifetime }, ..self }
+    }
+
+    /// A row ends so many seconds as the one column has after the time in the other, in seconds since 1970. A lifetime of
+    /// more than ten years is the end itself, as in tables of Symfony.
+    pub fn ends_after_columns(self, seconds: &'static str, lifetime: &'static str) -> Self {
+        SessionTable { end: End::LifetimeFrom { lifetime, time: seconds }, ..self }
+    }
+
     /// The same columns in a table of this name; a dot is between its schema and itself.
     pub fn named(self, table: impl Into<String>) -> Self {
         SessionTable { table: table.into(), ..self }
@@ -114,6 +157,7 @@ impl SessionTable {
             End::After { seconds, lifetime } => format!("{} + {}", number(seconds), lifetime.as_secs()),
             End::AtSeconds(column) => number(column),
             End::At(time) => D::number(&D::seconds(&D::quoted(time))),
+            End::Never => D::number(NEVER),
         }
     }
 

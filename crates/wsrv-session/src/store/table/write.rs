@@ -29,6 +29,7 @@ impl SessionTable {
             }
             End::After { seconds, .. } => Self::moved::<D>(seconds, now),
             End::AtSeconds(column) => Self::moved::<D>(column, &later(lifetime?)),
+            End::Never => return None,
             // The records of tower-sessions, which are no text, say themselves when they end.
             End::At(_) if !self.is_text => return None,
             End::At(column) => {
