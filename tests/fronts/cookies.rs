@@ -26,6 +26,8 @@ async fn check(row: &'static Row) {
     cookies.push(format!("other=x; {}", name.to_uppercase() + "X=y"));
     cookies.push(format!("{name}={}", "a".repeat(3000)));
     if row.signed {
+        let (_peer, told) = site.connect(&tampered(&genuine)).await;
+        assert_eq!(told["state"], "Refused(BadSignature)");
         cookies.push(tampered(&genuine));
     }
     for cookie in &cookies {
@@ -50,9 +52,12 @@ async fn check(row: &'static Row) {
     }
 }
 
-/// The same with another letter in it.
+/// The same with another letter in the middle of its value, where it breaks no format around it.
 fn tampered(cookie: &str) -> String {
-    let at = cookie.len() - 10;
+    let value = cookie.find('=').unwrap() + 1;
+    let at = (value + cookie.len()) / 2;
+    // Not within a character that is written with a percent sign.
+    let at = (at..cookie.len()).find(|&at| !cookie[at - 2..=at].contains('%')).unwrap();
     let other = if &cookie[at..=at] == "a" { "b" } else { "a" };
     [&cookie[..at], other, &cookie[at + 1..]].concat()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use wsrv_app::prelude::*;
-use wsrv_session::{BoxStore, RawSession, Session, SessionId, SessionOf, SessionWatch, Store, StoreError};
+use wsrv_session::{BoxStore, Change, RawSession, Session, SessionId, SessionOf, SessionWatch, Store, StoreError};
 
 /// How often sessions are looked at.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
@@ -74,6 +74,14 @@ impl<S: Store> Store for Counted<S> {
             looks.failed += usize::from(found.is_err());
         });
         found
+    }
+
+    async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.store.touch(id).await
+    }
+
+    async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
+        self.store.update(id, change).await
     }
 }
 

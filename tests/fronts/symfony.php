@@ -31,6 +31,8 @@ switch ($kept) {
             // It is there.
         }
 }
+// Of PHP, which makes one text of what the handler stores.
+ini_set('session.serialize_handler', getenv('SERIALIZER'));
 $session = new Session(new NativeSessionStorage([], $handler));
 $session->start();
 $page = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);

@@ -76,6 +76,22 @@ pub(crate) static ROWS: &[Row] = &[
         values: plain,
     },
     Row {
+        name: "PHP, Redis, php",
+        kept: Kept::Redis,
+        signed: false,
+        front: |place| php("front.php", place, "php"),
+        sessions: |place| Sessions::php(place.counted(redis(place, "PHPREDIS_SESSION:"))),
+        values: plain,
+    },
+    Row {
+        name: "PHP, Redis, php_binary",
+        kept: Kept::Redis,
+        signed: false,
+        front: |place| php("front.php", place, "php_binary"),
+        sessions: |place| Sessions::php(place.counted(redis(place, "PHPREDIS_SESSION:"))).codec(Codec::php_binary()),
+        values: plain,
+    },
+    Row {
         name: "Symfony, files",
         kept: Kept::Files,
         signed: false,
@@ -113,6 +129,28 @@ pub(crate) static ROWS: &[Row] = &[
         signed: false,
         front: |place| php("symfony.php", place, "php"),
         sessions: |place| Sessions::symfony(place.counted(sqlite(place, SessionTable::symfony()))),
+        values: symfony,
+    },
+    Row {
+        name: "Symfony, PostgreSQL, php_binary",
+        kept: Kept::Postgres,
+        signed: false,
+        front: |place| php("symfony.php", place, "php_binary"),
+        sessions: |place| {
+            let store = place.counted(postgres(place, SessionTable::symfony()));
+            Sessions::symfony(store).codec(Codec::php_binary())
+        },
+        values: symfony,
+    },
+    Row {
+        name: "Symfony, SQLite, php_serialize",
+        kept: Kept::Sqlite,
+        signed: false,
+        front: |place| php("symfony.php", place, "php_serialize"),
+        sessions: |place| {
+            let store = place.counted(sqlite(place, SessionTable::symfony()));
+            Sessions::symfony(store).codec(Codec::php_serialize())
+        },
         values: symfony,
     },
     Row {

@@ -282,6 +282,6 @@ struct Readme;
 struct ComingFromRatchet;
 
 // And those in the guide for those whose web front end stays.
-#[cfg(all(doctest, feature = "session", feature = "wamp"))]
+#[cfg(all(doctest, feature = "http", feature = "session", feature = "wamp"))]
 #[doc = include_str!("../../../docs/sessions.md")]
 struct SessionsOfFrontEnds;

@@ -281,3 +281,35 @@ async fn each_front_ends_rows_are_written_with_the_row_locked() {
     assert!(futures_util::future::join_all(adding).await.into_iter().all(|added| added.unwrap()));
     assert_eq!(left(&store, "old").await.unwrap().0, [b"o".as_slice(), &[b'+'; 50]].concat());
 }
+
+#[tokio::test]
+async fn a_table_of_ones_own_is_described() {
+    let db = Postgres::start();
+    db.run(
+        r#"
+        CREATE SCHEMA app;
+        CREATE TABLE app.visits (token text PRIMARY KEY, state jsonb, raw bytea, ends timestamptz, seen bigint, lasts int);
+        INSERT INTO app.visits VALUES ('live', '{"a": 1}', '\x00ff', now() + '100 seconds', extract(epoch from now()), 300),
+            ('over', '{}', '', now() - '1 second'::interval, extract(epoch from now()) - 400, 300);
+        "#,
+    )
+    .await;
+    let text = || SessionTable::new("app.visits", "token", "state").text();
+    let raw = || SessionTable::new("app.visits", "token", "raw");
+    let tables = [
+        (text().ends_at("ends"), br#"{"a": 1}"#.to_vec(), 100),
+        (raw().ends_after("seen", Duration::from_secs(350)), b"\0\xff".to_vec(), 350),
+        (raw().ends_after_columns("seen", "lasts"), b"\0\xff".to_vec(), 300),
+    ];
+    for (table, data, seconds) in tables {
+        let store = db.store(table);
+        assert_eq!((left(&store, "live").await, left(&store, "over").await), (Some((data, seconds)), None));
+    }
+    let forever = db.store(raw());
+    let over = forever.load(&id("over")).await.unwrap().unwrap();
+    assert_eq!((over.bytes.len(), over.expires), (0, None), "it is there");
+    assert!(matches!(forever.touch(&id("live")).await, Err(StoreError::Unsupported)));
+    let lasting = db.store(text().ends_at("ends")).lifetime(Duration::from_secs(1000));
+    assert!(lasting.touch(&id("live")).await.unwrap());
+    assert_eq!(left(&lasting, "live").await.unwrap().1, 1000);
+}
