@@ -368,7 +368,7 @@ async fn a_table_of_ones_own_is_described() {
     let live = |left| Some(("grün".as_bytes().to_vec(), left));
     let tables = [
         (visits().text().ends_at("ends"), 100),
-        (visits().ends_after("ends_s", Duration::ZERO), 200),
+        (visits().ends_at_seconds("ends_s"), 200),
         (visits().ends_after("seen", Duration::from_secs(350)), 250),
         (visits().ends_after_columns("seen", "lasts"), 300),
     ];

@@ -121,8 +121,12 @@ impl SessionTable {
         SessionTable { end: End::At(column), ..self }
     }
 
-    /// A row ends so long after the time in this column, in seconds since 1970. With no time at all
-    /// ([`Duration::ZERO`]) the column itself has the end. Parts of a second do not count.
+    /// A row ends at the time in this column, in seconds since 1970.
+    pub fn ends_at_seconds(self, column: &'static str) -> Self {
+        SessionTable { end: End::AtSeconds(column), ..self }
+    }
+
+    /// A row ends so long after the time in this column, in seconds since 1970. Parts of a second do not count.
     pub fn ends_after(self, seconds: &'static str, lifetime: Duration) -> Self {
         SessionTable { end: End::After { seconds, lifetime }, ..self }
     }
