@@ -509,3 +509,24 @@ async fn a_session_of_express_ends_when_its_store_says_so() {
     store.insert("ada", r#"{"cookie":{"expires":"2020-01-01T00:00:00Z"}}"#, None);
     assert_eq!(session.reload().await.unwrap().state(), State::Gone, "nothing else says when it ends");
 }
+
+#[cfg(feature = "files")]
+#[tokio::test]
+async fn a_session_of_session_file_store_ends_when_its_record_says_so_or_its_file_is_too_old() {
+    use wsrv_session::{FileNames, FilesStore};
+    let (dir, hour) = (tempfile::tempdir().unwrap(), Duration::from_secs(3600));
+    let store = FilesStore::new(dir.path(), FileNames::Json, hour);
+    let sessions = || Sessions::new(Plain::php("S"), store.clone(), Codec::express());
+    let file = dir.path().join("ada.json");
+    let put = |expires: &str| std::fs::write(&file, format!(r#"{{"cookie":{{"expires":{expires}}}}}"#)).unwrap();
+    put(r#""2020-01-01T00:00:00Z""#);
+    assert_eq!(find(sessions()).await.state(), State::Gone, "just written, and over");
+    let soon = humantime::format_rfc3339_seconds(SystemTime::now() + hour / 2).to_string();
+    put(&json!(soon).to_string());
+    assert_eq!(find(sessions()).await.expires(), Some(humantime::parse_rfc3339(&soon).unwrap()));
+    for later in ["null", r#""2100-01-01T00:00:00Z""#] {
+        put(later);
+        let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
+        assert_eq!(find(sessions()).await.expires(), Some(modified + hour), "{later}");
+    }
+}
