@@ -120,9 +120,7 @@ impl Front {
         }
         let mut draft = Draft::new(codec, limits, text, &record)?;
         change(&mut draft)?;
-        let data = draft.data().clone();
-        let session = Session::present(self.clone(), Some(id.clone()), Record { data, ..record }, session.expires());
-        Ok((session, draft.finish()?))
+        Ok((session.with_data(draft.data().clone()), draft.finish()?))
     }
 }
 
