@@ -1,15 +1,19 @@
 //! Handlers that read like a loop: messages are pulled instead of handed over.
 
 use crate::driver::log_error;
-use crate::{Closed, Connection, Error, Handler, Reason, SendError};
+use crate::{Closed, ClosedBy, Connection, Driver, Error, Handler, Reason, SendError, Wire};
 use futures_core::Stream;
 use futures_sink::Sink;
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 /// Makes a handler of a function that gets a [`Socket`] and runs for as long as the connection lasts.
 ///
@@ -42,6 +46,104 @@ where
     FromFn(serve)
 }
 
+impl<W: Wire> Driver<W> {
+    /// The connection as a [`Socket`] for whoever is no handler, such as a client, and the future that runs it: spawn that.
+    ///
+    /// The future is [`run`](Self::run) with a handler that hands messages over. It reads on only as quickly as they are
+    /// pulled. When the peer ends the connection, what has arrived is kept for [`Socket::recv`], and there is a second to
+    /// answer it before our goodbye. `recv` gives `None` behind it once the future is done: then the goodbye is over as well.
+    /// When the socket is dropped, or the receiving half of one that was split, the connection is closed with
+    /// [`Reason::Done`].
+    ///
+    /// ```
+    /// use wsrv_core::lines::Lines;
+    /// use wsrv_core::Driver;
+    ///
+    /// # async fn example(stream: tokio::net::TcpStream) -> Result<(), wsrv_core::SendError> {
+    /// let (mut socket, driver) = Driver::tcp(stream, Lines::new(1024)).socket();
+    /// let driver = tokio::spawn(driver);
+    /// socket.send("hello").await?;
+    /// println!("{:?}", socket.recv().await);
+    /// drop(socket);
+    /// println!("{}", driver.await.expect("the driver does not panic"));
+    /// # Ok(()) }
+    /// ```
+    pub fn socket(self) -> (Socket<W::Connection>, impl Future<Output = Closed> + Send) {
+        let (conn, begun) = self.begin_with_connection();
+        // Those that the driver may have received ahead, and the one that the handler is at, are to find room at the end.
+        let room = conn.link().limits().backlog.saturating_add(2);
+        let (messages, receiver) = mpsc::channel(room.min(MOST_KEPT));
+        let (mut socket, done) = (Socket::new(conn, receiver), Arc::<Done>::default());
+        socket.stream.done = Some(done.clone());
+        (socket, begun.run(Arc::new(HandOver { messages, done })))
+    }
+}
+
+/// How long the answers to the last messages are waited for before the goodbye.
+const ANSWERS: Duration = Duration::from_secs(1);
+
+/// Messages kept for a socket at the end of its connection, whatever the limits say.
+const MOST_KEPT: usize = 1024;
+
+/// Hands messages over to a socket that lives elsewhere. Dropped with the driver, it ends what the socket can pull.
+struct HandOver<M> {
+    messages: mpsc::Sender<M>,
+    done: Arc<Done>,
+}
+
+/// Becomes ready when the socket listens no more. `None`: it has.
+type Gone = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+impl<C: Connection> Handler<C> for HandOver<C::Incoming> {
+    type State = Gone;
+
+    async fn on_open(&self, _: &C) -> Result<Gone, Error> {
+        let messages = self.messages.clone();
+        Ok(Some(Box::pin(async move { messages.closed().await })))
+    }
+
+    async fn on_message(&self, conn: &C, _: &mut Gone, message: C::Incoming) -> Result<(), Error> {
+        let messages = &self.messages;
+        {
+            // All of it: one message at a time is handed over, and the rest of the room is for the end.
+            let mut empty = pin!(messages.reserve_many(messages.max_capacity()));
+            let mut ended = pin!(conn.closed());
+            poll_fn(|cx| match empty.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => ended.as_mut().poll(cx),
+            })
+            .await;
+        }
+        // This waits where our direction alone has ended. If nobody listens any more, the background closes.
+        let _ = messages.send(message).await;
+        Ok(())
+    }
+
+    fn poll_background(&self, conn: &C, gone: &mut Gone, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(listener) = gone {
+            ready!(listener.as_mut().poll(cx));
+            *gone = None;
+            conn.close(Reason::Done);
+        }
+        Poll::Pending
+    }
+
+    /// Lets whoever pulls answer what came before the end, as a handler would have.
+    async fn on_close(&self, _: &C, gone: Gone, closed: Closed) {
+        let (ClosedBy::Peer | ClosedBy::Protocol, Some(mut gone)) = (closed.by, gone) else { return };
+        let mut done = pin!(async {
+            while !self.done.is_done.load(Ordering::SeqCst) || self.messages.capacity() < self.messages.max_capacity() {
+                self.done.told.notified().await;
+            }
+        });
+        let answered = poll_fn(|cx| match gone.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => done.as_mut().poll(cx),
+        });
+        let _ = timeout(ANSWERS, answered).await;
+    }
+}
+
 /// The handler that [`from_fn`] makes.
 #[derive(Clone, Copy)]
 pub struct FromFn<F>(F);
@@ -69,7 +171,8 @@ pub struct Socket<C: Connection> {
 
 impl<C: Connection> Socket<C> {
     fn new(conn: C, messages: mpsc::Receiver<C::Incoming>) -> Self {
-        Socket { sink: SocketSink { conn: conn.clone(), room: None }, stream: SocketStream { conn, messages } }
+        let stream = SocketStream { conn: conn.clone(), messages, done: None };
+        Socket { sink: SocketSink { conn, room: None }, stream }
     }
 
     /// The next message; `None` when the connection ends. Messages that came before the end come before the `None`.
@@ -156,6 +259,15 @@ impl<C: Connection> Sink<C::Outgoing> for Socket<C> {
 pub struct SocketStream<C: Connection> {
     conn: C,
     messages: mpsc::Receiver<C::Incoming>,
+    /// Without a handler: tells the driver that all messages were dealt with.
+    done: Option<Arc<Done>>,
+}
+
+/// Whether the next message is being waited for, so that those before it were dealt with.
+#[derive(Default)]
+struct Done {
+    is_done: AtomicBool,
+    told: Notify,
 }
 
 impl<C: Connection> SocketStream<C> {
@@ -165,7 +277,19 @@ impl<C: Connection> SocketStream<C> {
     ///
     /// Dropped before it is ready, no message is lost.
     pub async fn recv(&mut self) -> Option<C::Incoming> {
-        self.messages.recv().await
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<C::Incoming>> {
+        let Some(done) = &self.done else { return self.messages.poll_recv(cx) };
+        // Before a message is taken, and after none was there.
+        done.is_done.store(false, Ordering::SeqCst);
+        let received = self.messages.poll_recv(cx);
+        if received.is_pending() {
+            done.is_done.store(true, Ordering::SeqCst);
+            done.told.notify_one();
+        }
+        received
     }
 
     /// The connection.
@@ -178,7 +302,7 @@ impl<C: Connection> Stream for SocketStream<C> {
     type Item = C::Incoming;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<C::Incoming>> {
-        self.messages.poll_recv(cx)
+        self.poll_recv(cx)
     }
 }
 

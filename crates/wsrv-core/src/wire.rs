@@ -108,4 +108,10 @@ pub trait Transmit<W: Wire>: Send + 'static {
 
     /// Encodes the goodbye. Returns whether the protocol wants to wait for the peer's.
     fn close(&mut self, close: &W::Close, out: &mut Out<'_>) -> bool;
+
+    /// Whether it is for the peer to end the stream when both have said goodbye, as in many protocols it is for the server.
+    /// It then has two seconds before this side does.
+    fn peer_ends_stream(&self) -> bool {
+        false
+    }
 }

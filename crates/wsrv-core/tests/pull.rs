@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 use wsrv_core::lines::{LineConnection, Lines};
-use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Handler, Reason, SendError, Socket, from_fn};
+use wsrv_core::{Closed, ClosedBy, Connection, Driver, Error, Handler, Limits, Reason, SendError, Socket, from_fn};
 
 fn start(handler: impl Handler<LineConnection>) -> (BufReader<DuplexStream>, JoinHandle<Closed>) {
     let (peer, stream) = duplex(4096);
@@ -233,4 +233,102 @@ async fn the_halves_work_in_two_tasks() {
     };
     soon(async { tokio::join!(writer, reader) }).await;
     assert_eq!(soon(task).await.unwrap().by, ClosedBy::Local);
+}
+
+/// A socket outside of any handler, its peer, and the driver.
+fn detached() -> (Socket<LineConnection>, BufReader<DuplexStream>, JoinHandle<Closed>) {
+    let (peer, stream) = duplex(4096);
+    let limits = Limits::default().with_close_timeout(Duration::from_millis(500));
+    let (socket, driver) = Driver::io(stream, Lines::new(1000)).limits(Arc::new(limits)).socket();
+    (socket, BufReader::new(peer), tokio::spawn(driver))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_handler_gets_all_that_came_before_the_end_however_slowly_it_pulls() {
+    let (mut socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n3\n4\n").await.unwrap();
+    drop(peer);
+    // The patience with a step that has not ended is over by then, and so is the connection.
+    soon(socket.closed()).await;
+    sleep(Duration::from_secs(60)).await;
+    for line in ["1", "2", "3", "4"] {
+        assert_eq!(soon(socket.recv()).await.as_deref(), Some(line.as_bytes()));
+    }
+    assert_eq!(soon(socket.recv()).await, None);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_last_can_be_answered_without_a_handler_but_nobody_is_waited_for_long() {
+    let (mut socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n").await.unwrap();
+    peer.shutdown().await.unwrap();
+    for n in ["1", "2"] {
+        assert_eq!(soon(socket.recv()).await.as_deref(), Some(n.as_bytes()));
+        sleep(Duration::from_millis(400)).await;
+        socket.send(n).await.unwrap();
+    }
+    let answered = tokio::time::Instant::now();
+    assert_eq!(soon(socket.recv()).await, None);
+    assert!(answered.elapsed() < Duration::from_millis(100));
+    assert_eq!([line(&mut peer).await, line(&mut peer).await, line(&mut peer).await], ["1", "2", ""]);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+
+    let (socket, mut peer, driver) = detached();
+    peer.write_all(b"1\n2\n").await.unwrap();
+    peer.shutdown().await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Peer);
+    assert!((500..2_500).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    drop(socket);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_handler_reads_no_more_than_it_pulls() {
+    let (mut socket, mut peer, _driver) = detached();
+    let line = format!("{}\n", "a".repeat(999));
+    let mut written = 0;
+    while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), peer.write_all(line.as_bytes())).await {
+        result.unwrap();
+        written += 1;
+    }
+    // What the pipe holds, what is received ahead, the one in the handler and the one that waits to be pulled.
+    assert!((4..100).contains(&written), "{written}");
+    for _ in 0..written {
+        assert_eq!(soon(socket.recv()).await.unwrap().len(), 999);
+    }
+}
+
+#[tokio::test]
+async fn who_drops_a_socket_or_its_receiving_half_closes_the_connection() {
+    let (socket, mut peer, driver) = detached();
+    drop(socket);
+    assert_eq!(line(&mut peer).await, "");
+    drop(peer);
+    let closed = soon(driver).await.unwrap();
+    assert_eq!((closed.by, closed.reason), (ClosedBy::Local, Reason::Done));
+
+    let (socket, mut peer, driver) = detached();
+    let (sink, stream) = socket.split();
+    sink.send("still here").await.unwrap();
+    assert_eq!(line(&mut peer).await, "still here");
+    drop(stream);
+    assert_eq!(line(&mut peer).await, "");
+    drop(peer);
+    assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Local);
+    assert_eq!(sink.send("too late").await, Err(SendError::Closed));
+
+    // While nobody has pulled what has come, and while our own direction is closed.
+    for half in [false, true] {
+        let (socket, mut peer, driver) = detached();
+        peer.write_all(b"1\n2\n3\n").await.unwrap();
+        if half {
+            socket.close_write(Reason::Done);
+            assert_eq!(line(&mut peer).await, "");
+        }
+        drop(socket);
+        assert_eq!(line(&mut peer).await, "");
+        drop(peer);
+        assert_eq!(soon(driver).await.unwrap().by, ClosedBy::Local);
+    }
 }

@@ -482,6 +482,15 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether this is a client's.
+    #[cfg(feature = "connection")]
+    pub(crate) const fn is_client(&self) -> bool {
+        #[cfg(feature = "client")]
+        return !matches!(self.masking, Masking::None);
+        #[cfg(not(feature = "client"))]
+        false
+    }
+
     /// The next frame's masking key, `None` at a server.
     #[inline]
     fn key(&mut self) -> Result<Option<[u8; 4]>, SendError> {

@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use wsrv_session::{IdPolicy, MySqlStore, SessionError, SessionId, SessionTable, Store, StoreError};
+use tokio::sync::Notify;
+use wsrv_session::{IdPolicy, MySqlStore, RawSession, SessionError, SessionId, SessionTable, Store, StoreError};
 
 /// Who the server runs as if the test is root, as whom it does not run.
 const NOBODY: u32 = 65_534;
@@ -26,6 +27,8 @@ fn command(names: &[&str], dir: &Path) -> Command {
         command.uid(NOBODY).gid(NOBODY);
     }
     command.arg("--no-defaults").arg(format!("--datadir={}", dir.join("data").display()));
+    // Each server that starts takes away the temporary tables in there, also those of others.
+    command.env("TMPDIR", dir);
     command.current_dir(dir).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -49,17 +52,20 @@ impl MariaDb {
             "CREATE DATABASE app CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
             CREATE DATABASE tower_sessions;
             CREATE USER reader IDENTIFIED BY 'secret';
-            GRANT SELECT ON app.* TO reader; GRANT SELECT ON tower_sessions.* TO reader;",
+            GRANT SELECT ON app.* TO reader; GRANT SELECT ON tower_sessions.* TO reader;
+            CREATE USER writer IDENTIFIED BY 'secret';
+            GRANT SELECT, UPDATE ON app.* TO writer; GRANT SELECT, UPDATE ON tower_sessions.* TO writer;",
         )
         .await;
         db
     }
 
-    /// With defaults that a reader must not depend on.
+    /// With defaults that nobody must depend on.
     fn serve(dir: &Path, port: u16) -> Child {
         command(&["mariadbd", "mysqld"], dir)
             .args([&format!("--port={port}"), "--bind-address=127.0.0.1", "--socket=socket", "--pid-file=pid"])
-            .args(["--skip-name-resolve", "--default-time-zone=+09:00", "--autocommit=0"])
+            .args(["--skip-name-resolve", "--default-time-zone=+09:00", "--autocommit=0", "--sql-mode="])
+            .args(["--character-set-server=latin1", "--skip-character-set-client-handshake"])
             .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"])
             .spawn()
             .unwrap()
@@ -94,6 +100,10 @@ impl MariaDb {
 
     fn store(&self, table: SessionTable) -> MySqlStore {
         MySqlStore::new(&format!("mysql://reader:secret@127.0.0.1:{}/app", self.port), table).unwrap()
+    }
+
+    fn written(&self, table: SessionTable) -> MySqlStore {
+        MySqlStore::new(&format!("mysql://writer:secret@127.0.0.1:{}/app", self.port), table).unwrap()
     }
 }
 
@@ -253,4 +263,177 @@ async fn who_goes_away_before_the_answer_leaves_it_to_nobody_else() {
     }
     assert_eq!(store.load(&id("id7")).await.unwrap().unwrap().bytes, "7");
     assert!(answered < 400, "none was dropped");
+}
+
+/// Puts this at the end.
+async fn add(store: &MySqlStore, name: &str, more: &'static str) -> Result<bool, StoreError> {
+    let mut add = |raw: &RawSession| Some([&raw.bytes[..], more.as_bytes()].concat().into());
+    store.update(&id(name), &mut add).await
+}
+
+const ROWS: &str = r#"
+    USE app;
+    SET time_zone = '+00:00', NAMES utf8mb4, @now = unix_timestamp();
+    INSERT INTO symfony VALUES ('live', x'00ff61', @now + 50, @now), ('long', 'x', @now + 1000, @now), ('over', 'x', @now - 100, @now),
+        ('old', 'o', 300, @now - 100), ('ended', 'o', 300, @now - 400), ('far', 'f', 4294967295, @now);
+    INSERT INTO sessions (id, payload, last_activity) VALUES ('live', 'grün', @now - 3600), ('over', 'x', @now - 7300);
+    INSERT INTO express VALUES ('live', @now + 50, '{}'), ('long', @now + 1000, '{}'), ('over', @now - 1, '{}'), ('null', @now + 50, NULL);
+    INSERT INTO django_session VALUES ('live', 'a:b:c', utc_timestamp() + interval 50 second),
+        ('long', 'a', utc_timestamp() + interval 1000 second), ('over', 'x', utc_timestamp() - interval 1 second), ('never', 'a', '9999-12-31 23:59:59.999999');
+    INSERT INTO tower_sessions.session VALUES ('live', 'x', utc_timestamp() + interval 50 second);
+"#;
+
+#[tokio::test]
+async fn each_front_ends_rows_are_touched_while_they_live() {
+    let db = MariaDb::start().await;
+    db.run(TABLES).await;
+    let mut front = db.run(ROWS).await;
+    let express = SessionTable::express_mysql_session().named("express");
+    let symfony = SessionTable::symfony().named("symfony");
+    for table in [symfony.clone(), express, SessionTable::django()] {
+        let store = db.written(table.clone());
+        assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Unsupported)), "for how long?");
+        let store = store.lifetime(Duration::from_secs(100));
+        assert_eq!(left(&store, "live").await.unwrap().1, 50);
+        for _ in 0..5 {
+            assert!(store.touch(&id("live")).await.unwrap(), "also in the same second");
+        }
+        assert_eq!(left(&store, "live").await.unwrap().1, 100);
+        assert!(store.touch(&id("long")).await.unwrap());
+        assert_eq!(left(&store, "long").await.unwrap().1, 1000, "never earlier");
+        // The database takes the last for the same as `live` in some tables.
+        for gone in ["over", "none", "LIVE"] {
+            assert!(!store.touch(&id(gone)).await.unwrap());
+            assert_eq!(left(&store, gone).await, None);
+        }
+        let read_only = db.store(table).lifetime(Duration::from_secs(100));
+        assert!(matches!(read_only.touch(&id("live")).await, Err(StoreError::Failed(_))));
+    }
+    let symfony = db.written(symfony).lifetime(Duration::from_secs(100));
+    assert!(symfony.touch(&id("old")).await.unwrap());
+    assert_eq!(left(&symfony, "old").await.unwrap().1, 300, "a duration stays");
+    assert!(!symfony.touch(&id("ended")).await.unwrap());
+    assert!(symfony.touch(&id("far")).await.unwrap());
+    let django = db.written(SessionTable::django()).lifetime(Duration::from_secs(3600 * 24 * 365 * 20));
+    for name in ["live", "never"] {
+        assert!(django.touch(&id(name)).await.unwrap(), "{name}: beyond 2038");
+    }
+    assert!(left(&django, "live").await.unwrap().1 > 3600 * 24 * 365 * 19);
+    let ends: Vec<String> = front
+        .query("SELECT expire_date FROM django_session WHERE session_key = 'never' UNION SELECT sess_lifetime FROM symfony WHERE sess_id = 'far'")
+        .await
+        .unwrap();
+    assert_eq!(ends, ["9999-12-31 23:59:59.999999", "4294967295"]);
+    let laravel = db.written(SessionTable::laravel(Duration::from_secs(7200)));
+    assert!(laravel.touch(&id("live")).await.unwrap());
+    assert_eq!(left(&laravel, "live").await.unwrap().1, 7200);
+    for gone in ["over", "LIVE"] {
+        assert!(!laravel.touch(&id(gone)).await.unwrap());
+        assert_eq!(left(&laravel, gone).await, None);
+    }
+    let tower = db.written(SessionTable::tower_sessions()).lifetime(Duration::from_secs(100));
+    assert!(matches!(tower.touch(&id("live")).await, Err(StoreError::Unsupported)), "its records say when they end");
+}
+
+#[tokio::test]
+async fn each_front_ends_rows_are_written_with_the_row_locked() {
+    let db = MariaDb::start().await;
+    db.run(TABLES).await;
+    let mut request = db.run(ROWS).await;
+    let laravel = SessionTable::laravel(Duration::from_secs(7200));
+    let express = SessionTable::express_mysql_session().named("express");
+    let symfony = SessionTable::symfony().named("symfony");
+    for (table, before, time) in [
+        (symfony.clone(), &b"\0\xffa"[..], 50),
+        (laravel, "grün".as_bytes(), 3600),
+        (express.clone(), b"{}", 50),
+        (SessionTable::django(), b"a:b:c", 50),
+    ] {
+        let after = [before, "|é".as_bytes()].concat();
+        let store = db.written(table.clone());
+        assert_eq!(left(&store, "live").await, Some((before.to_vec(), time)));
+        assert!(add(&store, "live", "|é").await.unwrap());
+        assert_eq!(left(&store, "live").await, Some((after.clone(), time)));
+        assert!(store.update(&id("live"), &mut |_| None).await.unwrap());
+        for gone in ["over", "none", "LIVE"] {
+            assert!(!store.update(&id(gone), &mut |_| panic!("it is gone")).await.unwrap());
+        }
+        assert!(matches!(add(&db.store(table), "live", "|").await, Err(StoreError::Failed(_))), "no right to");
+        let small = store.max_input(after.len());
+        assert!(matches!(add(&small, "live", "|").await, Err(StoreError::Data(SessionError::Limit))));
+        assert_eq!(left(&small, "live").await, Some((after, time)));
+    }
+    let express = db.written(express);
+    assert!(matches!(express.update(&id("null"), &mut |_| panic!()).await, Err(StoreError::Data(_))), "cannot be read");
+    let no_text = express.update(&id("live"), &mut |_| Some(b"\xff"[..].into())).await;
+    assert!(matches!(no_text, Err(StoreError::Failed(_))));
+    let store = db.written(symfony.clone()).lock_wait(Duration::from_millis(100));
+    let too_large = store.update(&id("live"), &mut |_| Some(vec![b'x'; 65_536].into())).await;
+    assert!(matches!(too_large, Err(StoreError::Failed(_))), "for a BLOB: {too_large:?}");
+    assert_eq!(left(&store, "live").await.unwrap().0, b"\0\xffa|\xc3\xa9", "and it was not cut");
+
+    // As Symfony has it for the whole of a request.
+    request.query_drop("START TRANSACTION; SELECT * FROM symfony WHERE sess_id = 'live' FOR UPDATE").await.unwrap();
+    let began = Instant::now();
+    for round in 1..=10 {
+        assert!(
+            matches!(add(&store, "live", "x").await, Err(StoreError::Busy)),
+            "also without connections that are left"
+        );
+        assert!(began.elapsed() >= round * Duration::from_millis(100));
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "not in whole seconds");
+    assert_eq!(left(&store, "live").await.unwrap().0, b"\0\xffa|\xc3\xa9");
+    let touching = store.clone().lifetime(Duration::from_secs(100));
+    assert!(matches!(touching.touch(&id("live")).await, Err(StoreError::Busy)));
+    assert!(add(&store, "long", "x").await.unwrap(), "another row");
+    let second = db.written(symfony.clone()).lock_wait(Duration::from_secs(1));
+    assert!(matches!(add(&second, "live", "x").await, Err(StoreError::Busy)));
+    let patient = db.written(symfony).lock_wait(Duration::from_secs(10));
+    let (added, ()) = tokio::join!(add(&patient, "live", "!"), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        request.query_drop("UPDATE symfony SET sess_data = 'theirs' WHERE sess_id = 'live'; COMMIT").await.unwrap();
+    });
+    assert!(added.unwrap());
+    assert_eq!(left(&store, "live").await.unwrap().0, b"theirs!", "read after they had written");
+
+    // Many at once, each on what the others have written.
+    let adding = (0..50).map(|_| add(&patient, "old", "+"));
+    assert!(futures_util::future::join_all(adding).await.into_iter().all(|added| added.unwrap()));
+    assert_eq!(left(&store, "old").await.unwrap().0, [b"o".as_slice(), &[b'+'; 50]].concat());
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_row_is_written_leaves_it_as_it_was_and_unlocked() {
+    let db = MariaDb::start().await;
+    db.run(TABLES).await;
+    let mut front = db.run(ROWS).await;
+    front.query_drop("SET innodb_lock_wait_timeout = 20").await.unwrap();
+    let store = db.written(SessionTable::symfony().named("symfony"));
+    let (name, changed) = (id("live"), Notify::new());
+    let mut change = |_: &RawSession| {
+        changed.notify_one();
+        Some("half done".into())
+    };
+    tokio::select! {
+        biased;
+        () = changed.notified() => {}
+        outcome = store.update(&name, &mut change) => panic!("{outcome:?}"),
+    }
+    // Nobody asks the store anything now. If the row were locked still, this would fail.
+    front
+        .query_drop("START TRANSACTION; SELECT * FROM symfony WHERE sess_id = 'live' FOR UPDATE; ROLLBACK")
+        .await
+        .unwrap();
+    assert_eq!(left(&store, "live").await.unwrap().0, b"\0\xffa");
+    // At any moment.
+    for round in 0..200_u64 {
+        let before = left(&store, "old").await.unwrap().0;
+        let done = tokio::time::timeout(Duration::from_micros(round * 25), add(&store, "old", "+")).await;
+        front.query_drop("UPDATE symfony SET sess_time = sess_time WHERE sess_id = 'old'").await.unwrap();
+        let after = left(&store, "old").await.unwrap().0;
+        let is_added = after == [&before[..], b"+"].concat();
+        assert!(is_added || done.is_err() && after == before, "all or nothing");
+    }
+    assert!(add(&store, "old", "!").await.unwrap());
 }

@@ -3,8 +3,9 @@
 use rusqlite::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-use wsrv_session::{IdPolicy, SessionError, SessionId, SessionTable, SqliteStore, Store, StoreError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Notify;
+use wsrv_session::{IdPolicy, RawSession, SessionError, SessionId, SessionTable, SqliteStore, Store, StoreError};
 
 /// As each front end makes its table.
 const TABLES: &str = r#"
@@ -186,4 +187,168 @@ async fn many_read_at_once_and_nothing_is_written() {
     let beside: Vec<_> =
         fs::read_dir(db.file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(beside, ["app.sqlite"], "no journal is left");
+}
+
+/// Puts this at the end.
+async fn add(store: &SqliteStore, name: &str, more: &'static str) -> Result<bool, StoreError> {
+    let mut add = |raw: &RawSession| Some([&raw.bytes[..], more.as_bytes()].concat().into());
+    store.update(&id(name), &mut add).await
+}
+
+const ROWS: &str = r#"
+    INSERT INTO symfony VALUES ('live', x'00ff61', unixepoch() + 50, unixepoch()), ('long', 'x', unixepoch() + 1000, 0),
+        ('over', 'x', unixepoch() - 100, 0), ('old', 'o', 300, unixepoch() - 100), ('ended', 'o', 300, unixepoch() - 400);
+    INSERT INTO sessions (id, payload, last_activity) VALUES ('live', 'grün', unixepoch() - 3600), ('over', 'x', unixepoch() - 7300);
+    INSERT INTO django_session VALUES ('live', 'a:b:c', datetime('now', '+50 seconds')), ('over', 'x', datetime('now', '-1 second')),
+        ('long', 'a', datetime('now', '+1000 seconds')), ('never', 'a', '9999-12-31 23:59:59.999999'), ('damaged', 'a', 'soon');
+    INSERT INTO tower_sessions VALUES ('live', 'x', strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+50 seconds'));
+"#;
+
+#[tokio::test]
+async fn each_front_ends_rows_are_touched_while_they_live() {
+    let db = Database::new();
+    db.run(ROWS);
+    let symfony = SessionTable::symfony().named("symfony");
+    for table in [symfony.clone(), SessionTable::django()] {
+        let store = db.store(table);
+        assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Unsupported)), "for how long?");
+        let store = store.lifetime(Duration::from_secs(100));
+        assert_eq!(left(&store, "live").await.unwrap().1, 50);
+        for _ in 0..5 {
+            assert!(store.touch(&id("live")).await.unwrap(), "also in the same second");
+        }
+        assert_eq!(left(&store, "live").await.unwrap().1, 100);
+        assert!(store.touch(&id("long")).await.unwrap());
+        assert_eq!(left(&store, "long").await.unwrap().1, 1000, "never earlier");
+        for gone in ["over", "none", "LIVE"] {
+            assert!(!store.touch(&id(gone)).await.unwrap());
+            assert_eq!(left(&store, gone).await, None);
+        }
+    }
+    let symfony = db.store(symfony).lifetime(Duration::from_secs(100));
+    assert!(symfony.touch(&id("old")).await.unwrap());
+    assert_eq!(left(&symfony, "old").await.unwrap().1, 300, "a duration stays");
+    assert!(!symfony.touch(&id("ended")).await.unwrap());
+    let django = db.store(SessionTable::django()).lifetime(Duration::from_secs(100));
+    assert!(django.touch(&id("never")).await.unwrap());
+    assert!(!django.touch(&id("damaged")).await.unwrap());
+    // Django looks for what is greater, as a text.
+    let of = "FROM django_session WHERE session_key";
+    let like = "____-__-__ __:__:__.___";
+    db.run(&format!("CREATE TEMP TABLE sound (is_so CHECK (is_so)); INSERT INTO sound SELECT expire_date LIKE '{like}' {of} = 'live'"));
+    db.run(&format!("INSERT INTO sound SELECT expire_date = '9999-12-31 23:59:59.999999' {of} = 'never'"));
+    let laravel = db.store(SessionTable::laravel(Duration::from_secs(7200)));
+    assert!(laravel.touch(&id("live")).await.unwrap());
+    assert_eq!(left(&laravel, "live").await.unwrap().1, 7200);
+    assert!(!laravel.touch(&id("over")).await.unwrap());
+    assert_eq!(left(&laravel, "over").await, None);
+    db.run("INSERT INTO sound SELECT typeof(last_activity) = 'integer' FROM sessions");
+    db.run("INSERT INTO sound SELECT typeof(sess_lifetime) = 'integer' AND typeof(sess_time) = 'integer' FROM symfony");
+    let tower = db.store(SessionTable::tower_sessions().named("tower_sessions")).lifetime(Duration::from_secs(100));
+    assert!(matches!(tower.touch(&id("live")).await, Err(StoreError::Unsupported)), "its records say when they end");
+}
+
+#[tokio::test]
+async fn each_front_ends_rows_are_written_with_the_file_locked() {
+    for mode in ["DELETE", "WAL"] {
+        let db = Database::new();
+        db.run(&format!("PRAGMA journal_mode = {mode}"));
+        db.run(ROWS);
+        let symfony = SessionTable::symfony().named("symfony");
+        for (table, before, time) in [
+            (symfony.clone(), &b"\0\xffa"[..], 50),
+            (SessionTable::laravel(Duration::from_secs(7200)), "grün".as_bytes(), 3600),
+            (SessionTable::django(), b"a:b:c", 50),
+        ] {
+            let after = [before, "|é".as_bytes()].concat();
+            let store = db.store(table);
+            assert_eq!(left(&store, "live").await, Some((before.to_vec(), time)));
+            assert!(add(&store, "live", "|é").await.unwrap());
+            assert_eq!(left(&store, "live").await, Some((after.clone(), time)));
+            assert!(store.update(&id("live"), &mut |_| None).await.unwrap());
+            for gone in ["over", "none", "LIVE"] {
+                assert!(!store.update(&id(gone), &mut |_| panic!("it is gone")).await.unwrap());
+            }
+            let small = store.max_input(after.len());
+            assert!(matches!(add(&small, "live", "|").await, Err(StoreError::Data(SessionError::Limit))));
+            assert_eq!(left(&small, "live").await, Some((after, time)));
+        }
+        db.run("CREATE TEMP TABLE sound (is_so CHECK (is_so))");
+        db.run("INSERT INTO sound SELECT typeof(payload) = 'text' FROM sessions");
+        db.run("INSERT INTO sound SELECT typeof(sess_data) = 'blob' FROM symfony WHERE sess_id = 'live'");
+        let django = db.store(SessionTable::django());
+        let damaged = django.update(&id("damaged"), &mut |_| panic!("not asked")).await;
+        assert!(matches!(damaged, Err(StoreError::Data(SessionError::CorruptData))));
+        let no_text = django.update(&id("live"), &mut |_| Some(b"\xff"[..].into())).await;
+        assert!(matches!(no_text, Err(StoreError::Failed(_))));
+
+        // As Symfony has it for the whole of a request.
+        db.run("BEGIN IMMEDIATE");
+        let store = db.store(symfony.clone()).lock_wait(Duration::from_millis(100)).lifetime(Duration::from_secs(100));
+        let began = Instant::now();
+        assert!(matches!(add(&store, "live", "x").await, Err(StoreError::Busy)));
+        assert!(began.elapsed() >= Duration::from_millis(90) && began.elapsed() < Duration::from_secs(5));
+        assert!(matches!(store.touch(&id("live")).await, Err(StoreError::Busy)));
+        let many = (0..10).map(|_| add(&store, "live", "x"));
+        let (reading, many) = tokio::join!(left(&store, "live"), futures_util::future::join_all(many));
+        assert_eq!(reading, Some((b"\0\xffa|\xc3\xa9".to_vec(), 50)), "whoever waits to write is in no reader's way");
+        assert!(many.iter().all(|outcome| matches!(outcome, Err(StoreError::Busy))));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let patient = db.store(symfony).lock_wait(Duration::from_secs(10));
+        let (added, ()) = tokio::join!(add(&patient, "live", "!"), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            db.run("UPDATE symfony SET sess_data = 'theirs' WHERE sess_id = 'live'; COMMIT");
+        });
+        assert!(added.unwrap());
+        assert_eq!(bytes(&store, "live").await, b"theirs!", "read after they had written");
+
+        // Many at once, each on what the others have written, here in their order and elsewhere.
+        let letters = "abcdefghijklmnopqrstuvwxyz";
+        let elsewhere = db.store(SessionTable::symfony().named("symfony")).lock_wait(Duration::from_secs(10));
+        let here = (0..letters.len()).map(|n| add(&patient, "old", &letters[n..=n]));
+        let there = (0..letters.len()).map(|_| add(&elsewhere, "old", "+"));
+        assert!(futures_util::future::join_all(here.chain(there)).await.into_iter().all(|added| added.unwrap()));
+        let (theirs, ours): (Vec<u8>, Vec<u8>) = bytes(&store, "old").await.into_iter().partition(|&byte| byte == b'+');
+        assert_eq!((theirs.len(), ours), (letters.len(), format!("o{letters}").into_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_row_is_written_leaves_it_whole_and_unlocked() {
+    let db = Database::new();
+    db.run(ROWS);
+    db.run("PRAGMA busy_timeout = 20000");
+    let store = db.store(SessionTable::symfony().named("symfony"));
+    for round in 0..200_u64 {
+        let before = bytes(&store, "old").await;
+        let done = tokio::time::timeout(Duration::from_micros(round * 25), add(&store, "old", "+")).await;
+        // After whatever goes on still. If the file stayed locked, this would fail.
+        db.run("BEGIN IMMEDIATE; COMMIT");
+        assert!(add(&store, "old", "-").await.unwrap(), "in its turn");
+        let after = bytes(&store, "old").await;
+        let is_added = after == [&before[..], b"+-"].concat();
+        assert!(is_added || done.is_err() && after == [&before[..], b"-"].concat(), "all or nothing");
+    }
+    let (name, changed) = (id("live"), Notify::new());
+    let mut change = |_: &RawSession| {
+        changed.notify_one();
+        Some("done".into())
+    };
+    tokio::select! {
+        biased;
+        () = changed.notified() => {}
+        outcome = store.update(&name, &mut change) => panic!("{outcome:?}"),
+    }
+    assert!(add(&store, "live", "!").await.unwrap());
+    assert_eq!(bytes(&store, "live").await, b"done!", "what has begun goes on");
+}
+
+#[tokio::test]
+async fn nothing_is_made_to_be_written() {
+    let db = Database::new();
+    let elsewhere = db.file.with_extension("none");
+    let store = SqliteStore::new(&elsewhere, SessionTable::laravel(Duration::from_secs(7200)));
+    assert!(matches!(store.touch(&id("ada")).await, Err(StoreError::Failed(_))));
+    assert!(matches!(add(&store, "ada", "x").await, Err(StoreError::Failed(_))));
+    assert!(!elsewhere.exists());
 }

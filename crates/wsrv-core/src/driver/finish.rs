@@ -23,6 +23,10 @@ pub(super) async fn finish<W: Wire>(mut reader: Reader<W>, end: Box<End<W>>) -> 
     // socket failed: nothing is left unread, and a TCP stream ends with its socket.
     let is_over = closed.by == ClosedBy::Lost && matches!(reader.shared.lock().stream, Stream::Tcp(_));
     if !reader.notice_cut() && !is_over {
+        if closed.clean && reader.shared.lock().sender.peer_ends_stream() {
+            let in_time = deadline.min(Instant::now() + LINGER);
+            let _ = timeout_at(in_time, poll_fn(|cx| reader.poll_end_of_stream(cx))).await;
+        }
         let _ = timeout_at(deadline.min(Instant::now() + LINGER), part(&mut reader)).await;
     }
     tracing::debug!(connection = %reader.shared.id, %closed, clean = closed.clean, "connection closed");

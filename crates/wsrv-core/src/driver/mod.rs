@@ -188,6 +188,12 @@ impl<W: Wire> Driver<W> {
         }
     }
 
+    /// As [`begin`](Self::begin), with a handle for somebody who is no handler.
+    pub(crate) fn begin_with_connection(self) -> (W::Connection, Begun<W>) {
+        let begun = self.begin();
+        (W::connection(Link(begun.shared.clone())), begun)
+    }
+
     fn begin(self) -> Begun<W> {
         let (receiver, sender, context) = self.wire.split();
         let limits = self.limits.unwrap_or_default();
@@ -214,7 +220,7 @@ pub(crate) struct Begun<W: Wire> {
 }
 
 impl<W: Wire> Begun<W> {
-    fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
+    pub(crate) fn run<H: Handler<W::Connection>>(self, handler: Arc<H>) -> impl Future<Output = Closed> + Send {
         let Begun { shared, reader, counted } = self;
         Drive { shared, inner: live(reader, handler), _counted: counted }
     }

@@ -67,6 +67,8 @@ pub use writer::MessageWriter;
 
 #[cfg(feature = "deflate")]
 use crate::deflate::DeflateParams;
+#[cfg(feature = "client")]
+use crate::handshake::AnswerHead;
 use crate::handshake::{self, RequestHead};
 use crate::{CloseCode, CloseFrame, Message, PreparedFrame, Text};
 use http::{Extensions, HeaderMap, Response};
@@ -86,9 +88,18 @@ pub struct Opened {
     request: RequestHead,
     subprotocol: Option<Box<str>>,
     extensions: Extensions,
-    /// Most answers have no headers of their own.
-    #[allow(clippy::box_collection)]
-    response_headers: Option<Box<HeaderMap>>,
+    /// Most answers of ours have no headers of their own.
+    answered: Option<Box<Answered>>,
+}
+
+/// The answer to the request, as far as it does not follow from the rest.
+#[derive(Debug)]
+enum Answered {
+    /// What ours has besides the headers of the handshake.
+    Ours(HeaderMap),
+    /// The server's, at a client's end.
+    #[cfg(feature = "client")]
+    Theirs(AnswerHead),
 }
 
 impl WebSocketConnection {
@@ -248,17 +259,28 @@ impl WebSocketConnection {
         self.0.peer_close()
     }
 
-    /// The request of the opening handshake.
+    /// The request of the opening handshake: the client's, or at a client's end the one that was sent.
     pub fn request(&self) -> &RequestHead {
         &self.0.context().request
     }
 
-    /// The answer to it, freshly made: status 101 with all its headers. `None` if the request was no opening handshake,
-    /// because somebody made the connection by other means.
+    /// The answer to it, freshly made: status 101 with all its headers. At a client's end it is what the server has sent.
+    /// `None` if the request was no opening handshake, because somebody made the connection by other means.
     pub fn response(&self) -> Option<Response<()>> {
-        let Opened { request, subprotocol, response_headers, .. } = self.0.context();
+        let Opened { request, subprotocol, answered, .. } = self.0.context();
         let none = HeaderMap::new();
-        let extra = response_headers.as_deref().unwrap_or(&none);
+        let extra = match answered.as_deref() {
+            #[cfg(feature = "client")]
+            Some(Answered::Theirs(answer)) => {
+                let mut response = Response::new(());
+                *response.status_mut() = answer.status();
+                *response.version_mut() = answer.version();
+                *response.headers_mut() = answer.to_headers();
+                return Some(response);
+            }
+            Some(Answered::Ours(extra)) => extra,
+            None => &none,
+        };
         #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
         let mut offer = handshake::check(request).ok()?;
         #[cfg(feature = "deflate")]

@@ -1,9 +1,11 @@
 //! The codec's two halves as the driver's.
 
 use super::control::{self, ControlFrame};
-use super::{Opened, WebSocketConnection};
+use super::{Answered, Opened, WebSocketConnection};
 #[cfg(feature = "deflate")]
 use crate::deflate::Agreement;
+#[cfg(feature = "client")]
+use crate::handshake::AnswerHead;
 use crate::handshake::RequestHead;
 use crate::parts::Suspended;
 use crate::{
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use wsrv_core::{Link, Out, Reason, Receive, Received, Transmit, Wire};
 
-/// The server's end of a WebSocket whose opening handshake is done: give it to a
+/// One end of a WebSocket whose opening handshake is done, the server's or the client's: give it to a
 /// [`Driver`](wsrv_core::Driver) together with the stream.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -29,7 +31,21 @@ pub struct WebSocket {
 impl WebSocket {
     /// A WebSocket that this request has opened, with default limits and no subprotocol.
     pub fn server(request: RequestHead) -> Self {
-        let opened = Opened { request, subprotocol: None, extensions: Extensions::new(), response_headers: None };
+        Self::new(request, None)
+    }
+
+    /// The client's end: a WebSocket that this request of ours and this answer have opened, with default limits and no
+    /// subprotocol. The answer has been [checked](crate::handshake::Expected::check).
+    ///
+    /// What is sent is masked, and what comes must not be (RFC 6455 §5.1). When both have said goodbye, the server is to end
+    /// the stream first (§7.1.1).
+    #[cfg(feature = "client")]
+    pub fn client(request: RequestHead, answer: AnswerHead) -> Self {
+        Self::new(request, Some(Box::new(Answered::Theirs(answer))))
+    }
+
+    fn new(request: RequestHead, answered: Option<Box<Answered>>) -> Self {
+        let opened = Opened { request, subprotocol: None, extensions: Extensions::new(), answered };
         WebSocket {
             limits: Limits::default(),
             opened,
@@ -63,10 +79,21 @@ impl WebSocket {
         self
     }
 
-    /// Headers that the answer had besides those of the handshake itself.
+    /// Headers that the answer had besides those of the handshake itself. At a client's end they are known already, so this
+    /// does nothing.
     pub fn response_headers(mut self, headers: HeaderMap) -> Self {
-        self.opened.response_headers = (!headers.is_empty()).then(|| Box::new(headers));
+        if !self.is_client() {
+            self.opened.answered = (!headers.is_empty()).then(|| Box::new(Answered::Ours(headers)));
+        }
         self
+    }
+
+    fn is_client(&self) -> bool {
+        match self.opened.answered.as_deref() {
+            #[cfg(feature = "client")]
+            Some(Answered::Theirs(_)) => true,
+            Some(Answered::Ours(_)) | None => false,
+        }
     }
 
     /// What has been found out about the request.
@@ -86,7 +113,11 @@ impl Wire for WebSocket {
     type Context = Opened;
 
     fn split(self) -> (WebSocketReceiver, WebSocketSender, Opened) {
-        let (receiver, sender) = (Receiver::server(self.limits), Sender::server());
+        let (receiver, sender) = match self.is_client() {
+            #[cfg(feature = "client")]
+            true => (Receiver::client(self.limits), Sender::client()),
+            _ => (Receiver::server(self.limits), Sender::server()),
+        };
         #[cfg(feature = "deflate")]
         let (receiver, sender) = match &self.agreement {
             Some(agreement) => (receiver.with_deflate(agreement), sender.with_deflate(agreement)),
@@ -362,6 +393,11 @@ impl Transmit<WebSocket> for WebSocketSender {
             .close(frame, &mut To(out))
             .or_else(|_| self.sender.close(Some(&CloseCode::NORMAL.into()), &mut To(out)))
             .is_ok()
+    }
+
+    /// The server ends the TCP connection, so that it is its port that waits (RFC 6455 §7.1.1).
+    fn peer_ends_stream(&self) -> bool {
+        self.sender.is_client()
     }
 }
 

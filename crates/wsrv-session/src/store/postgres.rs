@@ -1,12 +1,12 @@
 //! Sessions in PostgreSQL.
 
-use super::table::{Dialect, record};
+use super::table::{Dialect, now, record};
 use super::{Change, RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{IsolationLevel, NoTls, Row};
@@ -86,11 +86,10 @@ impl Store for PostgresStore {
     }
 
     async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let touch = self.table.touch(self.lifetime).ok_or(StoreError::Unsupported)?;
+        let touch = self.table.touch::<Postgres>(self.lifetime).ok_or(StoreError::Unsupported)?;
         let client = self.pool.get().await.map_err(StoreError::failed)?;
         let touch = client.prepare_cached(&touch).await.map_err(StoreError::failed)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Ok(client.execute(&touch, &[&id.as_str(), &now]).await.map_err(StoreError::failed)? > 0)
+        Ok(client.execute(&touch, &[&id.as_str(), &now()]).await.map_err(StoreError::failed)? > 0)
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
@@ -112,7 +111,7 @@ impl Store for PostgresStore {
         if after.len() > self.max_input {
             return Err(SessionError::Limit.into());
         }
-        let write = transaction.prepare_cached(&self.table.write()).await.map_err(StoreError::failed)?;
+        let write = transaction.prepare_cached(&self.table.write::<Postgres>()).await.map_err(StoreError::failed)?;
         let text = InText(&after);
         let data: &(dyn ToSql + Sync) = if self.table.is_text() { &text } else { &&after[..] };
         transaction.execute(&write, &[&id.as_str(), data]).await.map_err(StoreError::failed)?;
@@ -157,10 +156,11 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-pub(super) struct Postgres;
+struct Postgres;
 
 impl Dialect for Postgres {
     const QUOTE: char = '"';
+    const NOW: &'static str = "$2::double precision";
 
     fn bytes(column: &str, is_text: bool, most: usize) -> String {
         let bytes = if is_text { format!("convert_to({column}::text, 'UTF8')") } else { column.to_owned() };
@@ -173,6 +173,18 @@ impl Dialect for Postgres {
 
     fn seconds(column: &str) -> String {
         format!("extract(epoch from {column}::timestamptz)")
+    }
+
+    fn time(seconds: &str) -> String {
+        format!("to_timestamp({seconds})")
+    }
+
+    fn integer(number: &str) -> String {
+        format!("({number})::bigint")
+    }
+
+    fn data(_is_text: bool) -> String {
+        "$2".to_owned()
     }
 
     fn is_asked_for(column: &str) -> String {

@@ -1,7 +1,8 @@
 //! Tables of sessions in databases.
 
-#[cfg(feature = "postgres")]
 mod write;
+
+pub(super) use write::now;
 
 use super::{RawSession, StoreError};
 use crate::SessionError;
@@ -24,6 +25,8 @@ enum End {
     LifetimeFrom { lifetime: &'static str, time: &'static str },
     /// So long after this number of seconds since 1970.
     After { seconds: &'static str, lifetime: Duration },
+    /// At this number of seconds since 1970.
+    AtSeconds(&'static str),
     /// At this time.
     At(&'static str),
 }
@@ -53,8 +56,13 @@ impl SessionTable {
 
     /// express's `express-mysql-session`: the table `sessions` with `session_id`, `expires` and `data`.
     pub fn express_mysql_session() -> Self {
-        let end = End::After { seconds: "expires", lifetime: Duration::ZERO };
-        SessionTable { table: "sessions".into(), id: "session_id", data: "data", is_text: true, end }
+        SessionTable {
+            table: "sessions".into(),
+            id: "session_id",
+            data: "data",
+            is_text: true,
+            end: End::AtSeconds("expires"),
+        }
     }
 
     /// Django's `django_session`. Its data are signed, so they are opened with the front end's key first.
@@ -87,22 +95,30 @@ impl SessionTable {
         SessionTable { table: table.into(), ..self }
     }
 
-    /// Asks for the data of the id that is the first parameter, and for its end in seconds since 1970. Not more of the
-    /// data than one byte beyond this.
+    /// Asks for the data of the id, and for its end in seconds since 1970. Not more of the data than one byte beyond this.
     pub(super) fn select<D: Dialect>(&self, max_input: usize) -> String {
-        let table = self.table.split('.').map(D::quoted).collect::<Vec<_>>().join(".");
         let data = D::bytes(&D::quoted(self.data), self.is_text, max_input);
+        let (end, table) = (self.ends::<D>(), self.quoted_name::<D>());
+        format!("SELECT {data}, {end} FROM {table} WHERE {}", D::is_asked_for(&D::quoted(self.id)))
+    }
+
+    /// When a row ends, in seconds since 1970.
+    fn ends<D: Dialect>(&self) -> String {
         // As numbers that do not overflow.
         let number = |column: &str| D::number(&D::quoted(column));
-        let end = match self.end {
+        match self.end {
             End::LifetimeFrom { lifetime, time } => {
                 let (lifetime, time) = (number(lifetime), number(time));
                 format!("CASE WHEN {lifetime} > {TEN_YEARS} THEN {lifetime} ELSE {time} + {lifetime} END")
             }
             End::After { seconds, lifetime } => format!("{} + {}", number(seconds), lifetime.as_secs()),
+            End::AtSeconds(column) => number(column),
             End::At(time) => D::number(&D::seconds(&D::quoted(time))),
-        };
-        format!("SELECT {data}, {end} FROM {table} WHERE {}", D::is_asked_for(&D::quoted(self.id)))
+        }
+    }
+
+    fn quoted_name<D: Dialect>(&self) -> String {
+        self.table.split('.').map(D::quoted).collect::<Vec<_>>().join(".")
     }
 }
 
@@ -110,6 +126,9 @@ impl SessionTable {
 pub(super) trait Dialect {
     /// What is around names.
     const QUOTE: char;
+
+    /// The parameter that is the time now, in seconds since 1970: the second one.
+    const NOW: &'static str;
 
     /// As a name, whatever is in it.
     fn quoted(name: &str) -> String {
@@ -126,7 +145,16 @@ pub(super) trait Dialect {
     /// A column's time in seconds since 1970.
     fn seconds(column: &str) -> String;
 
-    /// Whether a column is the first parameter, to the letter.
+    /// A time so many seconds after 1970, for a column.
+    fn time(seconds: &str) -> String;
+
+    /// A number as an integer.
+    fn integer(number: &str) -> String;
+
+    /// The parameter that is the data, the second one, for a column of text or of bytes.
+    fn data(is_text: bool) -> String;
+
+    /// Whether a column is the id, the first parameter, to the letter.
     fn is_asked_for(column: &str) -> String;
 }
 

@@ -1,54 +1,54 @@
 //! How sessions in tables are touched and written.
 
-use super::super::postgres::Postgres;
 use super::{Dialect, End, SessionTable, TEN_YEARS};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl SessionTable {
     /// Whether the data are text, and not bytes.
-    pub(crate) fn is_text(&self) -> bool {
+    pub(in crate::store) fn is_text(&self) -> bool {
         self.is_text
     }
 
-    /// Puts the second parameter in the place of the data of the id that is the first.
-    pub(crate) fn write(&self) -> String {
-        let (table, id, data) = (self.quoted_name(), Postgres::quoted(self.id), Postgres::quoted(self.data));
-        format!("UPDATE {table} SET {data} = $2 WHERE {id} = $1")
+    /// Puts the data in the place of those of the id.
+    pub(in crate::store) fn write<D: Dialect>(&self) -> String {
+        let (table, data, value) = (self.quoted_name::<D>(), D::quoted(self.data), D::data(self.is_text));
+        format!("UPDATE {table} SET {data} = {value} WHERE {}", D::is_asked_for(&D::quoted(self.id)))
     }
 
-    /// Has the session of the id that is the first parameter end later, if it is live at the time that is the second,
-    /// in seconds since 1970. `None`: its end does not move, or nobody has said for how long.
-    pub(crate) fn touch(&self, lifetime: Option<Duration>) -> Option<String> {
-        let (table, id, now) = (self.quoted_name(), Postgres::quoted(self.id), "$2::double precision");
-        let (set, end) = match self.end {
+    /// Has the session of the id end later, if it is live now. `None`: its end does not move, or nobody has said for how
+    /// long.
+    pub(in crate::store) fn touch<D: Dialect>(&self, lifetime: Option<Duration>) -> Option<String> {
+        let now = D::NOW;
+        let later = |lifetime: Duration| format!("{now} + {}", lifetime.as_secs());
+        let set = match self.end {
             End::LifetimeFrom { lifetime: column, time } => {
-                let end = format!("{now} + {}", lifetime?.as_secs());
-                let (name, value, from) = (Postgres::quoted(column), number_of(column), number_of(time));
+                let (value, end) = (D::number(&D::quoted(column)), later(lifetime?));
                 // Rows with a duration count it from the other column on.
-                let later = format!("CASE WHEN {value} > {TEN_YEARS} THEN greatest({value}, {end}) ELSE {value} END");
-                let set = format!("{name} = ({later})::bigint, {} = ({now})::bigint", Postgres::quoted(time));
-                (set, format!("CASE WHEN {value} > {TEN_YEARS} THEN {value} ELSE {from} + {value} END"))
+                let end = format!("CASE WHEN {value} > {TEN_YEARS} AND {value} < {end} THEN {end} ELSE {value} END");
+                format!("{} = {}, {} = {}", D::quoted(column), D::integer(&end), D::quoted(time), D::integer(now))
             }
-            End::After { seconds, lifetime } => {
-                let (name, value) = (Postgres::quoted(seconds), number_of(seconds));
-                (format!("{name} = greatest({value}, {now})::bigint"), format!("{value} + {}", lifetime.as_secs()))
-            }
+            End::After { seconds, .. } => Self::moved::<D>(seconds, now),
+            End::AtSeconds(column) => Self::moved::<D>(column, &later(lifetime?)),
             // The records of tower-sessions, which are no text, say themselves when they end.
             End::At(_) if !self.is_text => return None,
             End::At(column) => {
-                let (name, seconds) = (Postgres::quoted(column), lifetime?.as_secs());
-                let set = format!("{name} = greatest({name}::timestamptz, to_timestamp({now} + {seconds}))");
-                (set, format!("extract(epoch from {name}::timestamptz)::double precision"))
+                let (name, end) = (D::quoted(column), later(lifetime?));
+                let (before, after) = (D::number(&D::seconds(&name)), D::time(&end));
+                format!("{name} = CASE WHEN {before} < {end} THEN {after} ELSE {name} END")
             }
         };
-        Some(format!("UPDATE {table} SET {set} WHERE {id} = $1 AND {end} >= {now}"))
+        let (table, is_asked_for) = (self.quoted_name::<D>(), D::is_asked_for(&D::quoted(self.id)));
+        Some(format!("UPDATE {table} SET {set} WHERE {is_asked_for} AND {} >= {now}", self.ends::<D>()))
     }
 
-    fn quoted_name(&self) -> String {
-        self.table.split('.').map(Postgres::quoted).collect::<Vec<_>>().join(".")
+    /// A column of whole seconds set to this, if that is later.
+    fn moved<D: Dialect>(column: &str, to: &str) -> String {
+        let (name, value) = (D::quoted(column), D::number(&D::quoted(column)));
+        format!("{name} = {}", D::integer(&format!("CASE WHEN {value} < {to} THEN {to} ELSE {value} END")))
     }
 }
 
-fn number_of(column: &str) -> String {
-    Postgres::number(&Postgres::quoted(column))
+/// What [`Dialect::NOW`] stands for.
+pub(in crate::store) fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
