@@ -79,6 +79,7 @@ impl FilesStore {
     }
 
     /// How long a lock is waited for. Default 500 ms.
+    /// No longer than [`Sessions::store_timeout`](crate::Sessions::store_timeout), which ends all.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.files.lock_wait = time;
         self
