@@ -115,7 +115,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Puts a value at a path of keys; whatever is missing on the way to it is made. So an attribute of Symfony is
-    /// changed, which lies in an array of the session: `set_at(&["_sf2_attributes", "cart"], &cart)`.
+    /// changed, which lies in an array of the session: `set_at(&["_sf2_attributes", "cart"], &cart)`. An empty list of
+    /// JSON on the way is taken for an empty object, because PHP writes it so.
     ///
     /// # Errors
     ///
@@ -125,7 +126,11 @@ impl<'a> Draft<'a> {
         let json = serde_json::to_vec(value).map_err(|error| UpdateError::unfit(&error.to_string()))?;
         let value = match self.container {
             Container::JsonObject => json,
-            _ => php::edit::value(json::decode_json_value(json.into(), self.limits).map_err(too_large)?.root())?,
+            _ => {
+                // Integers of 128 bits are written as JSON, and read as floats. This refuses them.
+                serde_json::to_value(value).map_err(|error| UpdateError::unfit(&error.to_string()))?;
+                php::edit::value(json::decode_json_value(json.into(), self.limits).map_err(too_large)?.root())?
+            }
         };
         self.change(path, Some(&value)).map(drop)
     }

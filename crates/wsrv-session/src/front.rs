@@ -50,7 +50,7 @@ impl Front {
     pub(crate) async fn look_up(&self, named: Result<Extracted, SessionError>) -> Result<Session, StoreError> {
         match named {
             Ok(Extracted::Id(id)) => self.load(id).await,
-            Ok(Extracted::Inline { data, expires }) => self.read(None, data, expires),
+            Ok(Extracted::Inline { data, expires }) => self.read(None, RawSession::new(data, expires)),
             Ok(Extracted::None) => Ok(Session::absent(self.clone(), None, State::NoCredentials)),
             Err(error) => Ok(Session::absent(self.clone(), None, State::Refused(error))),
         }
@@ -62,21 +62,21 @@ impl Front {
             return Ok(Session::absent(self.clone(), Some(id), State::Gone));
         };
         match timeout(self.0.store_timeout, store.load(&id)).await.map_err(|_| StoreError::Timeout)?? {
-            Some(raw) => self.read(Some(id), raw.bytes, raw.expires),
+            Some(raw) => self.read(Some(id), raw),
             None => Ok(Session::absent(self.clone(), Some(id), State::Gone)),
         }
     }
 
-    /// What the record itself says of its end counts beside what the store says, unless it is an old copy of that.
-    fn read(&self, id: Option<SessionId>, bytes: Bytes, expires: Option<SystemTime>) -> Result<Session, StoreError> {
-        let record = self.0.codec.decode(bytes, &self.0.limits)?;
-        self.judge(id, record, expires)
+    fn read(&self, id: Option<SessionId>, raw: RawSession) -> Result<Session, StoreError> {
+        let record = self.0.codec.decode(raw.bytes.clone(), &self.0.limits)?;
+        self.judge(id, record, &raw)
     }
 
-    fn judge(&self, id: Option<SessionId>, record: Record, expires: Option<SystemTime>) -> Result<Session, StoreError> {
-        let expires_at = record.expires_at.filter(|_| expires.is_none() || !self.0.codec.end_is_a_copy());
-        let record = Record { expires_at, ..record };
-        let expires = expires.into_iter().chain(expires_at).min();
+    /// What the record itself says of its end counts beside what the store says, unless it is an old copy of that.
+    fn judge(&self, id: Option<SessionId>, record: Record, raw: &RawSession) -> Result<Session, StoreError> {
+        let is_old_copy = self.0.codec.end_is_a_copy() && raw.expires.is_some() && !raw.is_estimate;
+        let record = Record { expires_at: record.expires_at.filter(|_| !is_old_copy), ..record };
+        let expires = raw.expires.into_iter().chain(record.expires_at).min();
         if is_over(expires) {
             return Ok(Session::absent(self.clone(), id, State::Gone));
         }
@@ -124,15 +124,13 @@ impl Front {
     ) -> Result<(Session, Option<Bytes>), UpdateError> {
         let Parts { codec, limits, .. } = &*self.0;
         let (text, record) = codec.open(raw.bytes.clone(), limits)?;
-        let session = self.judge(Some(id.clone()), record.clone(), raw.expires)?;
+        let session = self.judge(Some(id.clone()), record.clone(), raw)?;
         if !session.is_present() {
             return Err(UpdateError::Gone);
         }
         let mut draft = Draft::new(codec, limits, text, &record)?;
         change(&mut draft)?;
-        let data = draft.data().clone();
-        let session = Session::present(self.clone(), Some(id.clone()), Record { data, ..record }, session.expires());
-        Ok((session, draft.finish()?))
+        Ok((session.with_data(draft.data().clone()), draft.finish()?))
     }
 }
 

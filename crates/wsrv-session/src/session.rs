@@ -49,6 +49,13 @@ impl Session {
         Session(Arc::new(Inner { front, id, state: State::Present, data, expires, names_its_end }))
     }
 
+    /// The same session with these values.
+    pub(crate) fn with_data(&self, data: SessionData) -> Self {
+        let Inner { front, id, state, expires, names_its_end, .. } = &*self.0;
+        let (front, id) = (front.clone(), id.clone());
+        Session(Arc::new(Inner { front, id, state: *state, data, expires: *expires, names_its_end: *names_its_end }))
+    }
+
     pub(crate) fn absent(front: Front, id: Option<SessionId>, state: State) -> Self {
         let data = SessionData::default();
         Session(Arc::new(Inner { front, id, state, data, expires: None, names_its_end: false }))

@@ -313,3 +313,47 @@ async fn a_table_of_ones_own_is_described() {
     assert!(lasting.touch(&id("live")).await.unwrap());
     assert_eq!(left(&lasting, "live").await.unwrap().1, 1000);
 }
+
+#[tokio::test]
+async fn changes_that_wait_for_a_row_keep_nobody_waiting_who_reads_and_leave_no_connection_midway() {
+    let postgres = Postgres::start();
+    postgres.run(TABLES).await;
+    let url = format!("postgres://test@127.0.0.1:{}/postgres", postgres.port);
+    let (request, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    request.batch_execute("BEGIN; SELECT * FROM sessions WHERE sess_id = 'live' FOR UPDATE").await.unwrap();
+    let store = postgres.store(SessionTable::symfony()).lifetime(Duration::from_secs(100));
+    let patient = store.clone().lock_wait(Duration::from_secs(60));
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let store = patient.clone();
+        waiting.spawn(async move {
+            if number % 2 == 0 { add(&store, "live", "x").await } else { store.touch(&id("live")).await }
+        });
+    }
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let began = Instant::now();
+    while request.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) < 4 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody waits");
+        // In a transaction it would stay what it was.
+        request.batch_execute("SELECT pg_stat_clear_snapshot()").await.unwrap();
+    }
+    let read = async || {
+        let live = id("live");
+        let reads = futures_util::future::join_all((0..50).map(|_| store.load(&live)));
+        let reads = tokio::time::timeout(Duration::from_secs(5), reads).await.expect("who reads waits for nobody");
+        assert!(reads.into_iter().all(|read| read.unwrap().is_some()));
+    };
+    read().await;
+    let began = Instant::now();
+    assert!(matches!(add(&store, "old", "x").await, Err(StoreError::Busy)), "others write, and for long");
+    assert!(matches!(store.touch(&id("old")).await, Err(StoreError::Busy)));
+    assert!(began.elapsed() < Duration::from_secs(30));
+    // Nobody waits for them any more.
+    waiting.shutdown().await;
+    read().await;
+    assert!(add(&store, "old", "x").await.unwrap());
+    request.batch_execute("COMMIT").await.unwrap();
+    assert!(add(&store, "live", "!").await.unwrap());
+    assert_eq!(left(&store, "live").await.unwrap().0, b"\0\xffa!");
+}

@@ -310,6 +310,12 @@ fn entries_within_arrays_and_objects_are_changed_alone() {
         draft.set_at(&["e", "f"], &1)
     });
     assert_eq!(String::from_utf8(written.unwrap()).unwrap(), r#"{"a":{"b":"x","c":[1]},"d":2,"e":{"f":1}}"#);
+    // How PHP writes an array with nothing in it.
+    let written = updated(&Codec::json(), br#"{"a":{"b": [ ] },"c":[]}"#, |draft| {
+        assert!(!draft.remove_at(&["c", "x"])?);
+        draft.set_at(&["a", "b", "x"], &1)
+    });
+    assert_eq!(String::from_utf8(written.unwrap()).unwrap(), r#"{"a":{"b": {"x":1} },"c":[]}"#);
     for (codec, before, path) in [
         (Codec::json(), json, &["a", "c", "0"][..]),
         (Codec::json(), json, &["d", "x"]),
@@ -367,6 +373,11 @@ fn keys_and_values_that_a_format_cannot_hold_are_refused() {
     assert!(updated(&Codec::php_binary(), b"", |draft| draft.set(&long[1..], &1)).is_ok());
     let refused = |outcome| matches!(outcome, Err(UpdateError::Value(_)));
     assert!(refused(updated(&Codec::php(), b"", |draft| draft.set("n", &u64::MAX))), "no integer of PHP");
+    for number in [u64::MAX as u128 + 1, u128::MAX] {
+        assert!(refused(updated(&Codec::php(), b"", |draft| draft.set("n", &[number]))), "{number}");
+    }
+    assert!(refused(updated(&Codec::php(), b"", |draft| draft.set("n", &i128::MIN))));
+    assert_eq!(updated(&Codec::php(), b"", |draft| draft.set("n", &7u128)).unwrap(), b"n|i:7;");
     let pairs = std::collections::HashMap::from([((1, 2), 3)]);
     assert!(refused(updated(&Codec::php(), b"", |draft| draft.set("n", &pairs))), "no keys");
     let limit = |outcome| matches!(outcome, Err(UpdateError::Value(ValueError::Limit)));
@@ -494,6 +505,17 @@ async fn a_change_is_made_again_on_what_somebody_else_has_written() {
     assert_eq!(runs, 2);
     let bytes = store.load(ada.id().unwrap()).await.unwrap().unwrap().bytes;
     assert_eq!(&bytes[..], b"n|i:6;m|i:0;");
+    // One that makes itself run again is not run for ever.
+    let mut runs = 0;
+    let outcome = ada
+        .update(|draft| {
+            runs += 1;
+            assert!(runs < 100_000, "without end");
+            store.insert("ada", format!("n|i:{runs};"), None);
+            draft.set("n", &0)
+        })
+        .await;
+    assert!(matches!(outcome, Err(UpdateError::Store(StoreError::Busy))));
 }
 
 #[tokio::test]
@@ -504,8 +526,31 @@ async fn a_session_of_express_ends_when_its_store_says_so() {
     store.insert("ada", r#"{"cookie":{"expires":"2020-01-01T00:00:00Z"}}"#, Some(now + minute));
     let session = find(Sessions::new(Plain::php("S"), store.clone(), Codec::express())).await;
     assert_eq!((session.state(), session.expires()), (State::Present, Some(now + minute)));
+    let session = session.update(|draft| draft.set("a", &1)).await.unwrap();
+    assert_eq!(session.expires(), Some(now + minute));
     assert!(session.touch().await.unwrap());
     assert!(session.reload().await.unwrap().expires().unwrap() > now + 59 * minute);
     store.insert("ada", r#"{"cookie":{"expires":"2020-01-01T00:00:00Z"}}"#, None);
     assert_eq!(session.reload().await.unwrap().state(), State::Gone, "nothing else says when it ends");
+}
+
+#[cfg(feature = "files")]
+#[tokio::test]
+async fn a_session_of_session_file_store_ends_when_its_record_says_so_or_its_file_is_too_old() {
+    use wsrv_session::{FileNames, FilesStore};
+    let (dir, hour) = (tempfile::tempdir().unwrap(), Duration::from_secs(3600));
+    let store = FilesStore::new(dir.path(), FileNames::Json, hour);
+    let sessions = || Sessions::new(Plain::php("S"), store.clone(), Codec::express());
+    let file = dir.path().join("ada.json");
+    let put = |expires: &str| std::fs::write(&file, format!(r#"{{"cookie":{{"expires":{expires}}}}}"#)).unwrap();
+    put(r#""2020-01-01T00:00:00Z""#);
+    assert_eq!(find(sessions()).await.state(), State::Gone, "just written, and over");
+    let soon = humantime::format_rfc3339_seconds(SystemTime::now() + hour / 2).to_string();
+    put(&json!(soon).to_string());
+    assert_eq!(find(sessions()).await.expires(), Some(humantime::parse_rfc3339(&soon).unwrap()));
+    for later in ["null", r#""2100-01-01T00:00:00Z""#] {
+        put(later);
+        let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
+        assert_eq!(find(sessions()).await.expires(), Some(modified + hour), "{later}");
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use wsrv_app::wsrv_session::cookie::{CookieDialect, Credentials, Plain};
-use wsrv_app::wsrv_session::{Codec, IdPolicy, MemoryStore, Session, Sessions};
+use wsrv_app::wsrv_session::{Codec, IdPolicy, MemoryStore, Session, Sessions, UpdateError};
 
 pub(crate) const PATH: &str = "/front/";
 const COOKIE: &str = "wsrv-demo";
@@ -29,7 +29,7 @@ pub(crate) struct FrontEnd {
 
 impl FrontEnd {
     pub(crate) fn new() -> Self {
-        let store = MemoryStore::new();
+        let store = MemoryStore::new().lifetime(LIFETIME);
         let cookie = Plain::new(COOKIE, IdPolicy::custom("0123456789abcdef", 32..=32), CookieDialect::Rust);
         let sessions = Sessions::new(cookie, store.clone(), Codec::json());
         FrontEnd { store, ids: Mutex::default(), sessions }
@@ -72,11 +72,11 @@ impl FrontEnd {
                 self.forget(&id);
                 who(None, 0)
             }
-            ("basket", Some(id), Some(user)) => {
-                let basket = basket.saturating_add(1);
-                self.keep(&id, &user, basket);
-                who(Some(&user), basket)
-            }
+            ("basket", Some(_), Some(user)) => match add_to_basket(&session).await {
+                Ok(basket) => who(Some(&user), basket),
+                Err(UpdateError::Gone) => told(StatusCode::UNAUTHORIZED, "log in first"),
+                Err(_) => told(StatusCode::SERVICE_UNAVAILABLE, "the session cannot be written"),
+            },
             ("basket", ..) => told(StatusCode::UNAUTHORIZED, "log in first"),
             (_, _, user) => who(user.as_deref(), basket),
         }
@@ -96,7 +96,8 @@ impl FrontEnd {
         if let Some(before) = before {
             self.forget(before);
         }
-        self.keep(&id, user, 0);
+        let record = json!({ "user": user, "basket": 0 }).to_string();
+        self.store.insert(&*id, record, Some(SystemTime::now() + LIFETIME));
         self.ids().push_back(id.clone());
         while let Some(oldest) = self.one_too_many() {
             self.store.remove(&oldest);
@@ -105,11 +106,6 @@ impl FrontEnd {
         let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict");
         answer.headers_mut().insert(header::SET_COOKIE, HeaderValue::try_from(cookie).expect("an id is ASCII"));
         answer
-    }
-
-    fn keep(&self, id: &str, user: &str, basket: u32) {
-        let record = json!({ "user": user, "basket": basket });
-        self.store.insert(id, record.to_string(), Some(SystemTime::now() + LIFETIME));
     }
 
     /// The visitor's cookie goes on naming it, and there is nothing behind it any more.
@@ -126,6 +122,18 @@ impl FrontEnd {
     fn ids(&self) -> MutexGuard<'_, VecDeque<String>> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One more. Who has logged out meanwhile stays so: no session is made.
+async fn add_to_basket(session: &Session) -> Result<u32, UpdateError> {
+    let mut basket = 0;
+    session
+        .update(|draft| {
+            basket = draft.get::<u32>("basket")?.unwrap_or(0).saturating_add(1);
+            draft.set("basket", &basket)
+        })
+        .await?;
+    if session.touch().await? { Ok(basket) } else { Err(UpdateError::Gone) }
 }
 
 /// Whether the request is of a page of this host, or of no browser.
@@ -187,6 +195,18 @@ mod tests {
         front.log_in(None, "eve");
         assert_eq!(user(&front, &second).await, None);
         assert_eq!(front.ids().len(), MAX_SESSIONS);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_comes_too_late_does_not_log_its_visitor_in_again() {
+        let front = FrontEnd::new();
+        let cookie = cookie(&front.log_in(None, "ada"));
+        let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookie).unwrap())]);
+        let session = front.session(&headers).await.unwrap();
+        assert_eq!((add_to_basket(&session).await.unwrap(), add_to_basket(&session).await.unwrap()), (1, 2));
+        front.forget(session.id().unwrap().as_str());
+        assert!(matches!(add_to_basket(&session).await, Err(UpdateError::Gone)));
+        assert_eq!(user(&front, &cookie).await, None);
     }
 
     #[test]

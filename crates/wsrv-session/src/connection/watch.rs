@@ -59,8 +59,8 @@ struct Watched {
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl SessionWatch {
-    /// Looks this often, give or take a tenth; every 100 ms at most. The connections of a session that is gone are closed with 4401 and the
-    /// reason "logged out".
+    /// Looks this often, give or take a tenth; every 100 ms at most. The connections of a session that is gone are closed
+    /// with 4401 and the reason "logged out".
     pub fn every(interval: Duration) -> Self {
         let interval = interval.max(SHORTEST);
         let (code, reason) = (CloseCode::from(4401), Text::from("logged out"));

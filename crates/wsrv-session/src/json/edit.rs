@@ -3,13 +3,16 @@
 use crate::edit::Member;
 use crate::{SessionError, UpdateError};
 
-/// Those of the object, whose text this is.
+/// Those of the object, whose text this is. An empty list is taken for an empty one, because PHP writes it so.
 pub(crate) fn members(text: &[u8]) -> Result<Vec<Member>, UpdateError> {
     let mut scanner = Scanner { text, at: 0 };
-    if scanner.peek()? != b'{' {
-        return Err(UpdateError::Key);
-    }
+    let start = scanner.peek()?;
     scanner.at += 1;
+    match start {
+        b'{' => {}
+        b'[' if scanner.peek()? == b']' => return Ok(Vec::new()),
+        _ => return Err(UpdateError::Key),
+    }
     let mut members = Vec::new();
     loop {
         match scanner.peek()? {

@@ -28,7 +28,8 @@ pub enum FileNames {
     Id,
     /// This and the id, as Django's backend `file` has it: `sessionid`, or what `SESSION_COOKIE_NAME` says.
     Prefixed(String),
-    /// The id and `.json`, as express's `session-file-store` has it.
+    /// The id and `.json`, as express's `session-file-store` has it. It locks nothing, removes a file that it finds half
+    /// written, and has the end of a session in the file: such sessions can only be read.
     Json,
 }
 
@@ -39,7 +40,8 @@ pub enum FileNames {
 /// and believed if nothing has changed in between.
 ///
 /// It is written under an exclusive lock, and never without one: after the same time it is
-/// [`Busy`](StoreError::Busy).
+/// [`Busy`](StoreError::Busy). Files of [`FileNames::Json`] are neither written nor touched:
+/// [`Unsupported`](StoreError::Unsupported).
 ///
 /// The process needs the right to read the files: it runs as the web server's user, or `session.save_path` says a mode
 /// that lets its group read. To write and to touch, it needs the right to write them. Links are not followed. Files are
@@ -67,8 +69,9 @@ const LONGEST_NAME: usize = 255;
 
 impl FilesStore {
     /// Sessions in this directory that end when their file was not touched for so long: `session.gc_maxlifetime` of PHP
-    /// (1,440 s unless it is set), `lifetime` of Laravel (120 min), `SESSION_COOKIE_AGE` of Django (two weeks), `ttl` of
-    /// `session-file-store` (an hour).
+    /// (1,440 s unless it is set), `lifetime` of Laravel (120 min), `SESSION_COOKIE_AGE` of Django (two weeks). Of
+    /// `session-file-store` it is the cookie's `maxAge`, or `ttl` (an hour) where the cookie has none; an end that the
+    /// record names counts beside it.
     pub fn new(dir: impl Into<PathBuf>, names: FileNames, lifetime: Duration) -> Self {
         let (lock_wait, max_input) = (Duration::from_millis(500), Limits::default().max_input);
         let files = Files { dir: dir.into(), names, lifetime, lock_wait, max_input };
@@ -76,6 +79,7 @@ impl FilesStore {
     }
 
     /// How long a lock is waited for. Default 500 ms.
+    /// No longer than [`Sessions::store_timeout`](crate::Sessions::store_timeout), which ends all.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.files.lock_wait = time;
         self
@@ -103,11 +107,13 @@ impl Store for FilesStore {
     }
 
     async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.files.check_writable()?;
         let Some(path) = self.files.path(id.as_str()) else { return Ok(false) };
         self.blocking(move |files| files.touch(&path)).await
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
+        self.files.check_writable()?;
         let Some(path) = self.files.path(id.as_str()) else { return Ok(false) };
         let began = Instant::now();
         loop {
@@ -168,6 +174,11 @@ impl FilesStore {
 }
 
 impl Files {
+    /// Where nobody locks, a page may read what is half written; and what times say is not what the front end goes by.
+    fn check_writable(&self) -> Result<(), StoreError> {
+        if self.names == FileNames::Json { Err(StoreError::Unsupported) } else { Ok(()) }
+    }
+
     /// `None` for what can be no file's name, whatever the policy of ids says.
     fn path(&self, id: &str) -> Option<PathBuf> {
         let is_name =
@@ -230,7 +241,7 @@ impl Files {
             return Ok(Hold::Locked);
         }
         let bytes = self.all(&mut file)?;
-        Ok(Hold::Held(file, RawSession::new(bytes, Some(expires))))
+        Ok(Hold::Held(file, RawSession::new(bytes, Some(expires)).estimated()))
     }
 
     /// `is_last`: reads it without a lock if it does not get one.
@@ -260,7 +271,7 @@ impl Files {
                 return Err(StoreError::Busy);
             }
         }
-        Ok(Attempt::Read(Some(RawSession::new(bytes, Some(expires)))))
+        Ok(Attempt::Read(Some(RawSession::new(bytes, Some(expires)).estimated())))
     }
 
     /// `None`: it has expired.
@@ -466,6 +477,18 @@ mod tests {
         file.set_modified(later).unwrap();
         assert!(store.touch(&id("s")).await.unwrap());
         assert_eq!(modified(), later);
+    }
+
+    #[tokio::test]
+    async fn files_of_express_are_neither_written_nor_touched() {
+        let (dir, store) = store(FileNames::Json);
+        let file = File::create(dir.path().join("s.json")).unwrap();
+        let modified = SystemTime::now() - Duration::from_secs(50);
+        file.set_modified(modified).unwrap();
+        assert!(matches!(add(&store, "s", "{}").await, Err(StoreError::Unsupported)));
+        assert!(matches!(store.touch(&id("s")).await, Err(StoreError::Unsupported)));
+        assert_eq!(load(&store, "s").await.unwrap().unwrap(), b"");
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), modified);
     }
 
     #[tokio::test]

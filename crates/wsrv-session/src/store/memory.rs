@@ -15,6 +15,9 @@ pub struct MemoryStore {
     lifetime: Option<Duration>,
 }
 
+/// How often a change is made on what others have written meanwhile, or the change itself.
+const ATTEMPTS: usize = 1000;
+
 impl MemoryStore {
     /// No sessions yet.
     pub fn new() -> Self {
@@ -62,7 +65,7 @@ impl Store for MemoryStore {
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let Some(before) = self.live(&mut self.lock(), id).cloned() else { return Ok(false) };
             // Not under the lock: it may use the store itself.
             let Some(after) = change(&before) else { return Ok(true) };
@@ -76,6 +79,7 @@ impl Store for MemoryStore {
                 None => return Ok(false),
             }
         }
+        Err(StoreError::Busy)
     }
 }
 

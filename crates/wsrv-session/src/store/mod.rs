@@ -5,6 +5,8 @@ mod files;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -42,12 +44,20 @@ pub struct RawSession {
     pub bytes: Bytes,
     /// When it ends, if nobody comes back to it before. `None`: the store does not tell.
     pub expires: Option<SystemTime>,
+    /// That end is an estimate from something else, such as a file's times. An end that the record names counts, too,
+    /// and the earlier of both. Default `false`: the store's end is the front end's own.
+    pub is_estimate: bool,
 }
 
 impl RawSession {
     /// A record of these bytes.
     pub fn new(bytes: impl Into<Bytes>, expires: Option<SystemTime>) -> Self {
-        RawSession { bytes: bytes.into(), expires }
+        RawSession { bytes: bytes.into(), expires, is_estimate: false }
+    }
+
+    /// The same, with an end that the store [estimates](RawSession::is_estimate).
+    pub fn estimated(self) -> Self {
+        RawSession { is_estimate: true, ..self }
     }
 }
 

@@ -1,14 +1,17 @@
 //! Sessions in MySQL and MariaDB.
 
-use super::table::{Dialect, now, record};
+use super::pool::{Asking, CONNECTIONS, WRITERS};
+use super::table::{Dialect, now, place_to_write, record};
 use super::{Change, RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Object, Pool, RecycleResult};
+use deadpool::managed::{self, Metrics, Pool, RecycleResult};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value, params};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Sessions in a table in MySQL or MariaDB: of Symfony, Laravel, `express-mysql-session`, Django or tower-sessions.
@@ -22,6 +25,7 @@ use tokio::time::timeout;
 #[derive(Clone)]
 pub struct MySqlStore {
     pool: Pool<Connections>,
+    writing: Arc<Semaphore>,
     select: String,
     max_input: usize,
     table: SessionTable,
@@ -29,7 +33,6 @@ pub struct MySqlStore {
     lock_wait: Duration,
 }
 
-const CONNECTIONS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Whatever the server's defaults are: times are told in UTC, each SELECT sees what is there at its moment, and what does
 /// not fit into a column is an error and not cut.
@@ -60,7 +63,8 @@ impl MySqlStore {
             .map_err(StoreError::failed)?;
         let max_input = Limits::default().max_input;
         let (select, lock_wait) = (table.select::<MySql>(max_input), Duration::from_millis(500));
-        Ok(MySqlStore { pool, select, max_input, table, lifetime: None, lock_wait })
+        let writing = Arc::new(Semaphore::new(WRITERS));
+        Ok(MySqlStore { pool, writing, select, max_input, table, lifetime: None, lock_wait })
     }
 
     /// How long a session lives from when it is touched: what the front end sets for it, such as `SESSION_COOKIE_AGE` of
@@ -70,7 +74,9 @@ impl MySqlStore {
         self
     }
 
-    /// How long a row's lock is waited for, with the way there and back. Default 500 ms.
+    /// How long a row's lock is waited for, with the way there and back, and with the wait for others who write: four at
+    /// once, so that they keep nobody waiting who reads. Default 500 ms. No longer than
+    /// [`Sessions::store_timeout`](crate::Sessions::store_timeout), which ends all.
     ///
     /// The database itself counts in whole seconds. Where that is longer, its answer is not waited for and the connection
     /// is closed; the row may then be locked once more for a moment, within these seconds, before the database notices.
@@ -97,22 +103,24 @@ impl Store for MySqlStore {
 
     async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
         let touch = self.table.touch::<MySql>(self.lifetime).ok_or(StoreError::Unsupported)?;
+        let (_place, patience) = place_to_write(&self.writing, self.lock_wait).await?;
         let mut asking = self.connection().await?;
-        answer(PATIENCE, asking.conn().query_drop(self.patience())).await?;
+        answer(PATIENCE, asking.conn().query_drop(lock_timeout(patience))).await?;
         let params = params! { "id" => id.as_str(), "now" => now() };
-        self.locked(asking.conn().exec_drop(touch, params)).await?;
+        locked(patience, asking.conn().exec_drop(touch, params)).await?;
         let is_there = asking.conn().affected_rows() > 0;
         asking.answered();
         Ok(is_there)
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
+        let (_place, patience) = place_to_write(&self.writing, self.lock_wait).await?;
         // What is not committed is rolled back with its connection.
         let mut asking = self.connection().await?;
-        let begin = format!("{}; START TRANSACTION READ WRITE", self.patience());
+        let begin = format!("{}; START TRANSACTION READ WRITE", lock_timeout(patience));
         answer(PATIENCE, asking.conn().query_drop(begin)).await?;
         let select = format!("{} FOR UPDATE", self.select);
-        let row = self.locked(asking.conn().exec_first(select, params! { "id" => id.as_str() })).await?;
+        let row = locked(patience, asking.conn().exec_first(select, params! { "id" => id.as_str() })).await?;
         let before = self.record(row)?;
         let after = before.as_ref().and_then(change);
         let Some(after) = after else {
@@ -136,25 +144,8 @@ impl Store for MySqlStore {
 }
 
 impl MySqlStore {
-    async fn connection(&self) -> Result<Asking, StoreError> {
-        Ok(Asking(Some(self.pool.get().await.map_err(StoreError::failed)?)))
-    }
-
-    /// Has the database give up waiting for a lock at last, also when nobody waits for it any more.
-    fn patience(&self) -> String {
-        let seconds = self.lock_wait.as_millis().div_ceil(1000).clamp(1, 1_000_000);
-        format!("SET innodb_lock_wait_timeout = {seconds}")
-    }
-
-    /// The answer to what needs a lock.
-    async fn locked<T>(&self, asked: impl Future<Output = mysql_async::Result<T>>) -> Result<T, StoreError> {
-        match timeout(self.lock_wait, asked).await {
-            Err(_) => Err(StoreError::Busy),
-            Ok(Err(mysql_async::Error::Server(error))) if matches!(error.code, LOCK_WAIT_TIMEOUT | DEADLOCK) => {
-                Err(StoreError::Busy)
-            }
-            Ok(answer) => answer.map_err(StoreError::failed),
-        }
+    async fn connection(&self) -> Result<Asking<Connections>, StoreError> {
+        Asking::new(self.pool.get().await)
     }
 
     fn record(&self, row: Option<Row>) -> Result<Option<RawSession>, StoreError> {
@@ -166,29 +157,25 @@ impl MySqlStore {
     }
 }
 
+/// Has the database give up waiting for a lock at last, also when nobody waits for it any more.
+fn lock_timeout(patience: Duration) -> String {
+    let seconds = patience.as_millis().div_ceil(1000).clamp(1, 1_000_000);
+    format!("SET innodb_lock_wait_timeout = {seconds}")
+}
+
+/// The answer to what needs a lock.
+async fn locked<T>(patience: Duration, asked: impl Future<Output = mysql_async::Result<T>>) -> Result<T, StoreError> {
+    match timeout(patience, asked).await {
+        Err(_) => Err(StoreError::Busy),
+        Ok(Err(mysql_async::Error::Server(error))) if matches!(error.code, LOCK_WAIT_TIMEOUT | DEADLOCK) => {
+            Err(StoreError::Busy)
+        }
+        Ok(answer) => answer.map_err(StoreError::failed),
+    }
+}
+
 async fn answer<T>(time: Duration, asked: impl Future<Output = mysql_async::Result<T>>) -> Result<T, StoreError> {
     timeout(time, asked).await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::failed)
-}
-
-/// A connection that somebody asks something. If the answer does not come, or nobody waits for it, it is closed: the next
-/// one would be given that answer, and a transaction would go on.
-struct Asking(Option<Object<Connections>>);
-
-impl Asking {
-    fn conn(&mut self) -> &mut Conn {
-        self.0.as_mut().expect("only the last step takes it")
-    }
-
-    /// Gives it back, ready for the next question.
-    fn answered(mut self) {
-        self.0.take();
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        drop(self.0.take().map(Object::take));
-    }
 }
 
 /// Makes connections.

@@ -1,12 +1,15 @@
 //! Sessions in PostgreSQL.
 
-use super::table::{Dialect, now, record};
+use super::pool::{Asking, CONNECTIONS, WRITERS};
+use super::table::{Dialect, now, place_to_write, record};
 use super::{Change, RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use bytes::BytesMut;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{IsolationLevel, NoTls, Row};
@@ -21,6 +24,7 @@ use tokio_postgres::{IsolationLevel, NoTls, Row};
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: Pool,
+    writing: Arc<Semaphore>,
     select: String,
     max_input: usize,
     table: SessionTable,
@@ -28,7 +32,6 @@ pub struct PostgresStore {
     lock_wait: Duration,
 }
 
-const CONNECTIONS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl PostgresStore {
@@ -53,7 +56,8 @@ impl PostgresStore {
             .map_err(StoreError::failed)?;
         let max_input = Limits::default().max_input;
         let (select, lock_wait) = (table.select::<Postgres>(max_input), Duration::from_millis(500));
-        Ok(PostgresStore { pool, select, max_input, table, lifetime: None, lock_wait })
+        let writing = Arc::new(Semaphore::new(WRITERS));
+        Ok(PostgresStore { pool, writing, select, max_input, table, lifetime: None, lock_wait })
     }
 
     /// How long a session lives from when it is touched: what the front end sets for it, such as `SESSION_COOKIE_AGE` of
@@ -63,7 +67,9 @@ impl PostgresStore {
         self
     }
 
-    /// How long a row's lock is waited for. Default 500 ms.
+    /// How long a row's lock is waited for, with the wait for others who write: four at once, so that they keep nobody
+    /// waiting who reads. Default 500 ms. No longer than [`Sessions::store_timeout`](crate::Sessions::store_timeout), which
+    /// ends all.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
         self
@@ -79,33 +85,47 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     async fn load(&self, id: &SessionId) -> Result<Option<RawSession>, StoreError> {
-        let client = self.pool.get().await.map_err(StoreError::failed)?;
-        let select = client.prepare_cached(&self.select).await.map_err(StoreError::failed)?;
-        let row = client.query_opt(&select, &[&id.as_str()]).await.map_err(StoreError::failed)?;
+        let mut asking = self.connection().await?;
+        let select = asking.conn().prepare_cached(&self.select).await.map_err(StoreError::failed)?;
+        let row = asking.conn().query_opt(&select, &[&id.as_str()]).await.map_err(StoreError::failed)?;
+        asking.answered();
         row.map_or(Ok(None), |row| self.record(&row))
     }
 
     async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
         let touch = self.table.touch::<Postgres>(self.lifetime).ok_or(StoreError::Unsupported)?;
-        let client = self.pool.get().await.map_err(StoreError::failed)?;
-        let touch = client.prepare_cached(&touch).await.map_err(StoreError::failed)?;
-        Ok(client.execute(&touch, &[&id.as_str(), &now()]).await.map_err(StoreError::failed)? > 0)
+        let (_place, patience) = place_to_write(&self.writing, self.lock_wait).await?;
+        let mut asking = self.connection().await?;
+        let outcome = touch_with(asking.conn(), patience, &touch, id).await;
+        give_back(asking, &outcome);
+        outcome
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
-        let mut client = self.pool.get().await.map_err(StoreError::failed)?;
-        // If it is dropped on the way, it is rolled back.
-        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
-        let transaction = transaction.start().await.map_err(StoreError::failed)?;
-        // Nought would be for ever.
-        let patience = format!("SET LOCAL lock_timeout = {}", self.lock_wait.as_millis().clamp(1, i32::MAX as u128));
-        transaction.batch_execute(&patience).await.map_err(StoreError::failed)?;
+        let (_place, patience) = place_to_write(&self.writing, self.lock_wait).await?;
+        let mut asking = self.connection().await?;
+        let outcome = self.update_with(asking.conn(), patience, id, change).await;
+        give_back(asking, &outcome);
+        outcome
+    }
+}
+
+impl PostgresStore {
+    async fn connection(&self) -> Result<Asking<Manager>, StoreError> {
+        Asking::new(self.pool.get().await)
+    }
+
+    async fn update_with(
+        &self,
+        client: &mut ClientWrapper,
+        patience: Duration,
+        id: &SessionId,
+        change: &mut Change<'_>,
+    ) -> Result<bool, StoreError> {
+        let transaction = begin(client, patience).await?;
         let select = format!("{} FOR UPDATE", self.select);
         let select = transaction.prepare_cached(&select).await.map_err(StoreError::failed)?;
-        let row = transaction.query_opt(&select, &[&id.as_str()]).await.map_err(|error| match error.code() {
-            Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Busy,
-            _ => StoreError::failed(error),
-        })?;
+        let row = transaction.query_opt(&select, &[&id.as_str()]).await.map_err(failed)?;
         let Some(before) = row.map_or(Ok(None), |row| self.record(&row))? else { return Ok(false) };
         let Some(after) = change(&before) else { return Ok(true) };
         if after.len() > self.max_input {
@@ -117,6 +137,43 @@ impl Store for PostgresStore {
         transaction.execute(&write, &[&id.as_str(), data]).await.map_err(StoreError::failed)?;
         transaction.commit().await.map_err(StoreError::failed)?;
         Ok(true)
+    }
+}
+
+async fn touch_with(
+    client: &mut ClientWrapper,
+    patience: Duration,
+    touch: &str,
+    id: &SessionId,
+) -> Result<bool, StoreError> {
+    let transaction = begin(client, patience).await?;
+    let touch = transaction.prepare_cached(touch).await.map_err(StoreError::failed)?;
+    let touched = transaction.execute(&touch, &[&id.as_str(), &now()]).await.map_err(failed)?;
+    transaction.commit().await.map_err(StoreError::failed)?;
+    Ok(touched > 0)
+}
+
+/// A transaction that waits so long for a lock. If it is dropped on the way, it is rolled back.
+async fn begin(client: &mut ClientWrapper, patience: Duration) -> Result<Transaction<'_>, StoreError> {
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
+    let transaction = transaction.start().await.map_err(StoreError::failed)?;
+    // Nought would be for ever.
+    let patience = format!("SET LOCAL lock_timeout = {}", patience.as_millis().clamp(1, i32::MAX as u128));
+    transaction.batch_execute(&patience).await.map_err(StoreError::failed)?;
+    Ok(transaction)
+}
+
+fn failed(error: tokio_postgres::Error) -> StoreError {
+    match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Busy,
+        _ => StoreError::failed(error),
+    }
+}
+
+/// A connection that has failed is closed.
+fn give_back<T>(asking: Asking<Manager>, outcome: &Result<T, StoreError>) {
+    if !matches!(outcome, Err(StoreError::Failed(_))) {
+        asking.answered();
     }
 }
 

@@ -102,6 +102,7 @@ impl RedisStore {
     }
 
     /// How long a lock is waited for, and how long a record is tried that others are writing all the time. Default 500 ms.
+    /// No longer than [`Sessions::store_timeout`](crate::Sessions::store_timeout), which ends all.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
         self

@@ -1,15 +1,14 @@
 //! Sessions in SQLite.
 
-use super::table::{Dialect, now, record};
+use super::table::{Dialect, now, place_to_write, record};
 use super::{Change, RawSession, SessionTable, Store, StoreError, clamped};
 use crate::{Limits, SessionError, SessionId};
 use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 /// Sessions in a table in a file of SQLite: of Symfony, Laravel, Django or tower-sessions.
 ///
@@ -58,7 +57,8 @@ impl SqliteStore {
         self
     }
 
-    /// How long a lock is waited for, be it to read or to write. Default 500 ms.
+    /// How long a lock is waited for, be it to read or to write. Default 500 ms. No longer than
+    /// [`Sessions::store_timeout`](crate::Sessions::store_timeout), which ends all.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.table.lock_wait = time;
         self
@@ -87,7 +87,7 @@ impl Store for SqliteStore {
 
     async fn touch(&self, id: &SessionId) -> Result<bool, StoreError> {
         let touch = self.table.table.touch::<Sqlite>(self.table.lifetime).ok_or(StoreError::Unsupported)?;
-        let (place, patience) = self.place_to_write().await?;
+        let (place, patience) = place_to_write(&self.writing, self.table.lock_wait).await?;
         let (table, id) = (self.table.clone(), id.clone());
         blocking(move || {
             let _place = place;
@@ -98,7 +98,7 @@ impl Store for SqliteStore {
     }
 
     async fn update(&self, id: &SessionId, change: &mut Change<'_>) -> Result<bool, StoreError> {
-        let (place, patience) = self.place_to_write().await?;
+        let (place, patience) = place_to_write(&self.writing, self.table.lock_wait).await?;
         let (table, name) = (self.table.clone(), id.clone());
         let Some((locked, before)) = blocking(move || table.lock(place, patience, &name)).await? else {
             return Ok(false);
@@ -119,15 +119,6 @@ impl Store for SqliteStore {
 struct Locked {
     connection: Connection,
     _place: OwnedSemaphorePermit,
-}
-
-impl SqliteStore {
-    /// The right to write, and what is left of the time to wait for others who write the file.
-    async fn place_to_write(&self) -> Result<(OwnedSemaphorePermit, Duration), StoreError> {
-        let (began, lock_wait) = (Instant::now(), self.table.lock_wait);
-        let place = timeout(lock_wait, self.writing.clone().acquire_owned()).await.map_err(|_| StoreError::Busy)?;
-        Ok((place.map_err(StoreError::failed)?, lock_wait.saturating_sub(began.elapsed())))
-    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -6,7 +6,10 @@ pub(super) use write::now;
 
 use super::{RawSession, StoreError};
 use crate::SessionError;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// Where a front end's table has its sessions: what it is called, what its columns are, and when a row has expired. Those
 /// of front ends that are known have names here, others are [described](SessionTable::new).
@@ -204,6 +207,16 @@ pub(super) trait Dialect {
 
     /// Whether a column is the id, the first parameter, to the letter.
     fn is_asked_for(column: &str) -> String;
+}
+
+/// The right to write, and what is left of the time to wait for the locks of others.
+pub(super) async fn place_to_write(
+    writing: &Arc<Semaphore>,
+    lock_wait: Duration,
+) -> Result<(OwnedSemaphorePermit, Duration), StoreError> {
+    let began = Instant::now();
+    let place = timeout(lock_wait, writing.clone().acquire_owned()).await.map_err(|_| StoreError::Busy)?;
+    Ok((place.map_err(StoreError::failed)?, lock_wait.saturating_sub(began.elapsed())))
 }
 
 /// The record of a row, unless it is over.
