@@ -146,9 +146,9 @@ impl SessionWatch {
 
 /// For as long as it has connections. Who comes while others are being closed is watched too.
 async fn watch(session: Session, settings: Settings, connections: Group<WebSocketConnection>) {
+    let (mut failed, mut touched) = (false, Touched::new(&settings));
     // Anywhere in the interval at first, so that those who have come together are not looked after together.
     sleep(settings.pause(random())).await;
-    let (mut failed, mut touched) = (false, Touched::new(&settings));
     loop {
         // A store of the application's own may panic, and that says nothing about the visitor either.
         let read = AssertUnwindSafe(session.reload()).catch_unwind().await;
