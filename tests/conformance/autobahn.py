@@ -104,6 +104,11 @@ def server(program, host):
         child.wait()
 
 
+def sample(cases):
+    """Those of them that do not take long."""
+    return [case for case in cases if group_of(case) not in LONG_GROUPS or SAMPLE.fullmatch(case)]
+
+
 def chosen_cases(patterns):
     """The suite's case ids that match, in the suite's order."""
     listing = "import autobahntestsuite.case as c; print(' '.join(x.__name__[4:] for x in c.Cases))"
@@ -291,7 +296,7 @@ def main():
         OUTPUT.mkdir(parents=True)
         cases = chosen_cases(args.cases or [group + ".*" for group in GROUPS])
         if not (args.cases or args.all or args.update):
-            cases = [case for case in cases if group_of(case) not in LONG_GROUPS or SAMPLE.fullmatch(case)]
+            cases = sample(cases)
         print(f"{len(cases)} cases", flush=True)
         with contextlib.nullcontext(args.url) if args.url else server(args.server, args.host) as url:
             results = run_suite(url, cases, args.limit)
