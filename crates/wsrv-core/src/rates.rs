@@ -74,7 +74,9 @@ pub enum OverRate {
 pub struct RateLimits {
     /// Messages.
     pub messages: Option<Rate>,
-    /// Bytes of the stream, whatever they mean. A single read may exceed it, by 64 KiB as a rule and by the rest of a large
+    /// Bytes of the stream, whatever they mean: of a message that is compressed, what is on the wire, and not the up to
+    /// thousandfold that comes out. How much comes out at once, the limit of messages bounds, and how much in a turn, their
+    /// sizes; who wants it bounded over time counts messages. A single read may exceed it, by 64 KiB as a rule and by the rest of a large
     /// message at most; that is made up for.
     pub bytes: Option<Rate>,
     /// Opening handshakes, for servers that [ask](Rates::admit_handshake).

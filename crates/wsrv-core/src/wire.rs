@@ -57,6 +57,10 @@ pub trait Receive<W: Wire>: Send + 'static {
     /// Lifts the message just found out of the buffer.
     fn take(&mut self, found: Self::Found, buffer: &mut BytesMut) -> <W::Connection as Connection>::Incoming;
 
+    /// All messages from now on will be dropped by who takes them, so nothing of them has to be found out that costs much,
+    /// and they may be given empty. The rules of the protocol hold on, as far as that goes. By default this changes nothing.
+    fn discard(&mut self) {}
+
     /// The stream ended with `rest` unparsed. Whether that is an orderly goodbye in this protocol.
     fn end_of_stream(&mut self, rest: &[u8]) -> bool;
 

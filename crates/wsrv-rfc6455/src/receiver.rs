@@ -98,6 +98,15 @@ impl Receiver {
         self
     }
 
+    /// From now on nothing is inflated, for who drops all messages that still come: they are empty. Whether what is in them is
+    /// correct is not looked at.
+    #[cfg(feature = "deflate")]
+    pub fn discard(&mut self) {
+        if let Some(receiving) = &mut self.deflate {
+            receiving.discard();
+        }
+    }
+
     /// What the peer may send from now on. A frame whose header was looked at is not looked at again.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

@@ -1,12 +1,15 @@
 //! Compression on the driver: what goes to many, what waits, what was agreed on, and hostile peers.
 
+use bytes::BytesMut;
 use std::sync::Arc;
+use std::task::{Context, Waker};
+use tokio::io::AsyncWriteExt;
 use wsrv_core::testing::Mock;
-use wsrv_core::{ClosedBy, Connection, Driver, Error, Group, Handler, Limits, SlowPeer};
+use wsrv_core::{ClosedBy, Connection, Driver, Error, Group, Handler, Limits, Reason, SlowPeer};
 use wsrv_rfc6455::connection::testing::{MockWebSocket, request};
 use wsrv_rfc6455::connection::{WebSocket, WebSocketConnection};
 use wsrv_rfc6455::deflate::{Agreement, Compression, Deflate, DeflateParams};
-use wsrv_rfc6455::{CloseCode, Message};
+use wsrv_rfc6455::{CloseCode, Message, Sender};
 
 struct Echo;
 
@@ -173,6 +176,77 @@ async fn faults_are_told_with_their_codes_and_nothing_is_kept() {
         assert_eq!((closed.by, peer.close_frame().unwrap().code), (ClosedBy::Protocol, code), "{frame:x?}");
         drop((session, peer));
         assert_eq!((compression.stats().memory, compression.stats().connections), (0, 0));
+    }
+}
+
+/// 1 MiB of zeros, so many times, each in some 1 KiB.
+fn bombs(count: usize) -> Vec<u8> {
+    let agreement = Agreement::client(&Compression::new(Deflate::default().with_binary(true).with_level(9)), shared());
+    let mut sender = Sender::client().with_deflate(&agreement);
+    let mut bytes = BytesMut::new();
+    sender.message(vec![0; 1 << 20].into(), &mut bytes).unwrap();
+    assert!(bytes.len() < 2 * 1024, "{}", bytes.len());
+    bytes.repeat(count)
+}
+
+#[tokio::test]
+async fn what_comes_out_of_a_message_is_charged_to_the_turn() {
+    struct Slow(bool);
+    impl Handler<WebSocketConnection> for Slow {
+        type State = ();
+        async fn on_open(&self, _: &WebSocketConnection) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn on_message(&self, conn: &WebSocketConnection, _: &mut (), _: Message) -> Result<(), Error> {
+            if self.0 {
+                conn.closed().await;
+            }
+            Ok(())
+        }
+    }
+    // Taken as they come, or received ahead.
+    for (waits, at_most) in [(false, 5), (true, 2)] {
+        let compression = Compression::new(Deflate::default());
+        let (mut peer, stream) = tokio::io::duplex(1 << 20);
+        peer.write_all(&bombs(60)).await.unwrap();
+        let driver = Driver::io(stream, wire(&compression, shared())).run(Arc::new(Slow(waits)));
+        let mut driver = std::pin::pin!(driver);
+        let mut before = 0;
+        for _ in 0..3 {
+            assert!(driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let inflated = compression.stats().inflated - std::mem::replace(&mut before, compression.stats().inflated);
+            assert!(inflated <= at_most, "{inflated}");
+        }
+        assert!(before > 0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_dropped_is_inflated() {
+    struct Deaf(fn(&WebSocketConnection));
+    impl Handler<WebSocketConnection> for Deaf {
+        type State = ();
+        async fn on_open(&self, conn: &WebSocketConnection) -> Result<(), Error> {
+            (self.0)(conn);
+            Ok(())
+        }
+        async fn on_message(&self, _: &WebSocketConnection, _: &mut (), _: Message) -> Result<(), Error> {
+            panic!("nothing is heard")
+        }
+    }
+    let ways: [(fn(&WebSocketConnection), ClosedBy); 2] =
+        [(|conn| conn.close_read(), ClosedBy::Peer), (|conn| conn.close(Reason::Done), ClosedBy::Local)];
+    for (deafen, by) in ways {
+        let compression = Compression::new(Deflate::default());
+        let (mut peer, stream) = tokio::io::duplex(1 << 20);
+        // With context takeover it is the same.
+        let driver = tokio::spawn(Driver::io(stream, wire(&compression, alone())).run(Arc::new(Deaf(deafen))));
+        tokio::task::yield_now().await;
+        peer.write_all(&bombs(60)).await.unwrap();
+        peer.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
+        let closed = driver.await.unwrap();
+        assert_eq!((closed.by, closed.clean), (by, true));
+        assert_eq!(compression.stats().inflated, 0);
     }
 }
 

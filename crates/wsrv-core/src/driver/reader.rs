@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-/// What one turn may do before other connections get theirs: a message counts 1, a read `READ_COST`.
+/// What one turn may do before other connections get theirs: a message counts 1 and 1 more for each `PIECE` of it, a read
+/// `READ_COST`. It is the size of what came out that counts: what is compressed may be a thousandth of that on the wire.
 const TURN: u16 = 256;
 const READ_COST: u16 = 32;
+const PIECE: usize = 16 * 1024;
 /// Bytes of messages received ahead after which no more are, however few they are.
 const BACKLOG_BYTES: usize = 64 * 1024;
 
@@ -118,6 +120,7 @@ impl<W: Wire> Reader<W> {
         self.backlog = None;
         // What is still read is dropped, and the times of an end are short.
         self.account = None;
+        self.receiver.discard();
         self.shared.begin_end();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Ended(end) => end,
@@ -195,6 +198,9 @@ impl<W: Wire> Reader<W> {
         match self.receiver.receive(&mut self.buffer) {
             Ok(Received::Message { found, size }) => {
                 self.turn -= 1;
+                if size >= PIECE {
+                    self.charge(size);
+                }
                 self.shared.tell(|observer, id| observer.message(id, Direction::In, size));
                 Some(found)
             }
@@ -252,10 +258,12 @@ impl<W: Wire> Reader<W> {
             while !self.has_ended() && !self.backlog_is_full() && self.peer_may_send(cx) {
                 let Some((found, size)) = self.parse() else { break };
                 let message = self.take_aside(found);
-                if self.deaf {
-                    continue;
+                if !self.deaf {
+                    self.store(message, size);
                 }
-                self.store(message, size);
+                if self.turn_is_over(1, cx) {
+                    return self.park();
+                }
             }
             if !may_go_on || self.has_ended() || self.backlog_is_full() || !self.peer_may_send(cx) {
                 return self.pause();
@@ -264,6 +272,13 @@ impl<W: Wire> Reader<W> {
                 return;
             }
         }
+    }
+
+    /// Takes what a large message costs besides being one. The turn is over when it is looked at next.
+    #[cold]
+    fn charge(&mut self, size: usize) {
+        let pieces = u16::try_from(size / PIECE).unwrap_or(u16::MAX);
+        self.turn = self.turn.saturating_sub(pieces);
     }
 
     /// Takes `cost` from what the turn may do. True: that was all, and the task will be polled again.
@@ -333,6 +348,7 @@ impl<W: Wire> Reader<W> {
         if orders.drop_messages {
             self.deaf = true;
             self.backlog = None;
+            self.receiver.discard();
         }
     }
 
@@ -349,12 +365,14 @@ impl<W: Wire> Reader<W> {
         }
     }
 
-    /// The next whole message in the buffer. Signals are answered on the way, and an end is noted.
+    /// The next whole message in the buffer. Signals are answered on the way, and an end is noted. That it is a message is
+    /// charged by who takes it, its size here.
     #[inline(never)]
     fn parse(&mut self) -> Option<(Found<W>, usize)> {
         while !self.buffer.is_empty() {
             match self.receiver.receive(&mut self.buffer) {
                 Ok(Received::Message { found, size }) => {
+                    self.charge(size);
                     if self.account.as_mut().is_none_or(|account| account.message()) {
                         self.shared.tell(|observer, id| observer.message(id, Direction::In, size));
                         return Some((found, size));
@@ -502,6 +520,10 @@ impl<W: Wire> Reader<W> {
             }
             while let Some((found, _)) = self.parse() {
                 drop(self.take_aside(found));
+                if self.turn_is_over(1, cx) {
+                    self.park();
+                    return Poll::Pending;
+                }
             }
             if let State::Ended(end) = &self.state {
                 return Poll::Ready(end.peer_is_done);

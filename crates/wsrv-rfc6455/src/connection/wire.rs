@@ -199,6 +199,12 @@ impl Receive<WebSocket> for WebSocketReceiver {
         self.0.take(found, buffer)
     }
 
+    /// What is compressed is not inflated any more.
+    fn discard(&mut self) {
+        #[cfg(feature = "deflate")]
+        self.0.discard();
+    }
+
     /// Never orderly: a peer says goodbye with a close frame (RFC 6455 §7.1.5).
     fn end_of_stream(&mut self, _: &[u8]) -> bool {
         false

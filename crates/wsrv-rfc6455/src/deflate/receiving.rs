@@ -15,15 +15,27 @@ pub(crate) struct Receiving {
     agreement: Agreement,
     /// `None` without context takeover.
     history: Option<Box<History>>,
+    /// Nobody wants to know what is inflated.
+    discards: bool,
 }
 
 impl Receiving {
     pub(crate) fn new(agreement: &Agreement) -> Self {
-        Self { agreement: agreement.clone(), history: agreement.receive_history().map(Box::new) }
+        let history = agreement.receive_history().map(Box::new);
+        Self { agreement: agreement.clone(), history, discards: false }
+    }
+
+    /// Every message is empty from now on, and what came before is forgotten.
+    pub(crate) fn discard(&mut self) {
+        self.discards = true;
+        self.history = None;
     }
 
     /// The message whose compressed form this is, of at most `max` bytes.
     pub(crate) fn inflate(&mut self, packed: &[u8], max: usize) -> Result<Vec<u8>, ProtocolError> {
+        if self.discards {
+            return Ok(Vec::new());
+        }
         let compression = self.agreement.compression();
         let ratio = compression.settings().max_ratio;
         let by_ratio = ratio.map_or(usize::MAX, |ratio| packed.len().saturating_mul(ratio as usize).max(FREE));
