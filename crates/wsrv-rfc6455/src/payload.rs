@@ -68,7 +68,9 @@ impl Payload {
         let size = buffer.len().min(self.len - self.done);
         let arrived = &mut buffer[..size];
         mask::apply(arrived, self.key, self.done);
-        message.append(arrived, max_message)?;
+        // The limit may have become less since the frame was admitted.
+        let admitted = message.payload.len() + (self.len - self.done);
+        message.append(arrived, max_message.max(admitted))?;
         buffer.advance(size);
         self.done += size;
         Ok(Some(self.len - self.done).filter(|&missing| missing > 0))

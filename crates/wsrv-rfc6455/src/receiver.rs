@@ -344,7 +344,9 @@ impl Receiver {
             }
             State::Fragment(payload) => {
                 let message = self.fragments.get_or_insert_default();
-                if let Some(needed) = payload.move_to(message, buffer, self.limits.max_message)? {
+                let max_message = self.limits.max_message;
+                let most = if message.compressed { with_overhead(max_message) } else { max_message };
+                if let Some(needed) = payload.move_to(message, buffer, most)? {
                     return Ok(Next::Incomplete(needed));
                 }
                 let fin = payload.fin;

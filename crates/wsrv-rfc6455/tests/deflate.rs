@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use common::{Event, events_at, with_header};
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;
+use std::collections::HashSet;
 use wsrv_rfc6455::deflate::{Agreement, Compression, Deflate, DeflateParams};
 use wsrv_rfc6455::frame::{Header, OpCode};
 use wsrv_rfc6455::{CloseCode, Limits, Message, PreparedFrame, ProtocolError, Received, Receiver, Sender};
@@ -330,6 +331,25 @@ fn nothing_is_inflated_before_a_message_is_whole() {
     let mut buffer = BytesMut::from(&bytes[..]);
     assert!(matches!(receiver.receive(&mut buffer), Ok(Received::Incomplete { .. })));
     assert!(receiver.held() < 5000, "{}", receiver.held());
+}
+
+#[test]
+fn what_is_longer_compressed_than_the_limit_or_than_a_new_limit_is_not_copied_for_each_byte() {
+    for (limit, later) in [(1000, 1000), (2000, 100)] {
+        let limits = Limits::default().with_max_message(limit);
+        let mut receiver = server_receiver(DeflateParams::default(), limits);
+        let mut buffer = BytesMut::new();
+        let mut sizes = HashSet::new();
+        for (n, byte) in frame(false, Header::RSV1, OpCode::Binary, &[7; 1100]).into_iter().enumerate() {
+            buffer.extend_from_slice(&[byte]);
+            assert!(matches!(receiver.receive(&mut buffer), Ok(Received::Incomplete { .. })));
+            if n == 20 {
+                receiver.set_limits(limits.with_max_message(later));
+            }
+            sizes.insert(receiver.held());
+        }
+        assert!(sizes.len() < 10, "{}", sizes.len());
+    }
 }
 
 #[test]
