@@ -2,16 +2,18 @@
 
 use crate::{Client, ConnectError};
 use futures_util::Stream;
+use futures_util::future::{Either, select};
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
-use wsrv_core::{Closed, ClosedBy, Connection, Error, Socket};
+use wsrv_core::{Closed, ClosedBy, Connection, Error, Reason, Socket};
 use wsrv_rfc6455::Message;
 use wsrv_rfc6455::connection::WebSocketConnection;
 
@@ -39,6 +41,9 @@ pub struct Backoff {
     pub steady_after: Duration,
     /// How often in a row there may be no connection that lasts; then an attempt that fails is the last. Default `None`: for
     /// ever.
+    ///
+    /// Only an attempt without a connection can be the last. One that is taken and soon lost, or whose hook fails, counts
+    /// towards the number and never ends the series: a server that takes every connection and drops it is tried for ever.
     pub attempts: Option<u32>,
 }
 
@@ -81,7 +86,9 @@ impl Backoff {
     /// The wait after so many failures in a row, the longest first: `random` is from 0 to 1.
     fn wait(&self, failures: u32, random: f64) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-        doubled.min(self.max).mul_f64(1.0 - random / 2.0)
+        let longest = doubled.min(self.max);
+        // The longest of all becomes too long by rounding.
+        Duration::try_from_secs_f64(longest.as_secs_f64() * (1.0 - random / 2.0)).unwrap_or(longest)
     }
 }
 
@@ -118,8 +125,9 @@ impl Backoff {
 ///
 /// When this side closes the connection in good order ([`close`](Connection::close) on a handle), `recv` gives `None` for good.
 /// After every other end it connects again: whatever close code the server has sent, and after a
-/// [`cut`](Connection::cut), with which one asks for a new connection. It gives up with an error that
-/// [is permanent](ConnectError::is_permanent), or after [`Backoff::attempts`].
+/// [`cut`](Connection::cut), with which one asks for a new connection. A close for [`Reason::Internal`] (code 1011) is a failure
+/// and no wish to end, as when a [message in parts](wsrv_rfc6455::connection::MessageWriter) is dropped unfinished. It gives up
+/// with an error that [is permanent](ConnectError::is_permanent), or after [`Backoff::attempts`].
 ///
 /// When it is dropped, the connection is closed with code 1000.
 pub struct Reconnecting {
@@ -139,8 +147,8 @@ enum State {
     /// Until the next attempt.
     Waiting(Pin<Box<Sleep>>),
     Connecting(Task<Result<Live, ConnectError>>),
-    /// The hook runs. Messages that come meanwhile wait.
-    Greeting(Live, Task<Result<(), Error>>),
+    /// The hook runs. Messages that come meanwhile wait. `None`: the connection has ended first.
+    Greeting(Live, Task<Option<Result<(), Error>>>),
     Open(Live),
     /// Nothing more comes, but the connection's task has its end to tell.
     Ending(Live),
@@ -168,7 +176,8 @@ impl Reconnecting {
 
     /// Has this called with each new connection, before its first message is given: to sign in, subscribe, ask for what was
     /// missed. It can send; answers come by [`recv`](Self::recv). If it fails, the connection is closed for the error's
-    /// reason, and counts as one that did not last.
+    /// reason, and counts as one that did not last. If the connection ends first, the hook is dropped where it is; what had
+    /// arrived by then is given all the same.
     pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn(WebSocketConnection) -> Fut + Send + Sync + 'static,
@@ -186,7 +195,7 @@ impl Reconnecting {
     ///
     /// # Panics
     ///
-    /// As [`Client::connect`].
+    /// As [`Client::connect`]; and if the connection's task has panicked, with its panic.
     ///
     /// # Cancel safety
     ///
@@ -217,8 +226,9 @@ impl Reconnecting {
                 }
                 State::Connecting(attempt) => match ready!(attempt.as_mut().poll(cx)) {
                     Ok(live) => {
-                        let hook = (self.hook)(live.socket.connection().clone());
-                        self.state = State::Greeting(live, hook);
+                        let conn = live.socket.connection().clone();
+                        let hook = (self.hook)(conn.clone());
+                        self.state = State::Greeting(live, while_open(hook, conn));
                     }
                     Err(error) => match self.failed(&error) {
                         ControlFlow::Continue(wait) => self.wait(wait),
@@ -236,11 +246,12 @@ impl Reconnecting {
                     };
                     let conn = live.socket.connection();
                     match greeted {
-                        Ok(()) => {
+                        Some(Ok(())) => {
                             self.current.send_replace(Some(conn.clone()));
                             self.state = State::Open(live);
                         }
-                        Err(error) => {
+                        None => self.state = State::Open(live),
+                        Some(Err(error)) => {
                             tracing::warn!(connection = %conn.id(), %error, "the hook of a new connection failed");
                             conn.close(error.reason());
                             // Its end is a failure, although it is ours.
@@ -263,9 +274,13 @@ impl Reconnecting {
                     let closed = ready!(Pin::new(&mut live.driver).poll(cx));
                     let (id, lasted) = (live.socket.connection().id(), live.since.elapsed());
                     let closed = match closed {
-                        Ok(closed) if closed.by != ClosedBy::Local => closed,
+                        Ok(closed) if closed.by != ClosedBy::Local || closed.reason == Reason::Internal => closed,
+                        Err(error) if error.is_panic() => {
+                            self.state = connecting(&self.client);
+                            resume_unwind(error.into_panic())
+                        }
                         // Also if the task was aborted, with its runtime: there will be no other.
-                        _ => {
+                        Ok(_) | Err(_) => {
                             self.state = State::Over;
                             continue;
                         }
@@ -303,6 +318,16 @@ impl Reconnecting {
     }
 }
 
+/// What comes of a hook, unless its connection ends first.
+fn while_open(hook: Task<Result<(), Error>>, conn: WebSocketConnection) -> Task<Option<Result<(), Error>>> {
+    Box::pin(async move {
+        match select(hook, pin!(conn.closed())).await {
+            Either::Left((greeted, _)) => Some(greeted),
+            Either::Right(_) => None,
+        }
+    })
+}
+
 fn connecting(client: &Client) -> State {
     let client = client.clone();
     State::Connecting(Box::pin(async move {
@@ -331,5 +356,8 @@ mod tests {
         let waits = |random| [1, 2, 3, 6, 7, 8, 1000].map(|failures| backoff.wait(failures, random).as_millis());
         assert_eq!(waits(0.0), [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(waits(1.0), [250, 500, 1000, 8_000, 15_000, 15_000, 15_000]);
+        let forever = backoff.with_first(Duration::MAX).with_max(Duration::MAX);
+        assert_eq!(forever.wait(1, 0.0), Duration::MAX);
+        assert!(forever.wait(2, 1.0) < Duration::MAX);
     }
 }

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{accept, app, raw, serve, soon};
+use futures_util::FutureExt;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -107,6 +109,51 @@ async fn a_hook_that_fails_has_the_connection_closed_and_is_tried_again() {
         }
     });
     assert_eq!(soon(echo.recv()).await.unwrap().unwrap().as_text(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_hook_that_does_not_end_ends_with_its_connection() {
+    let mut reconnecting = reconnecting(breaking().await).on_connect(|_| std::future::pending());
+    for n in 0..3 {
+        let message = soon(reconnecting.recv()).await.unwrap().unwrap();
+        assert_eq!(message.as_text(), Some(n.to_string().as_str()));
+        assert!(reconnecting.connection().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_dropped_half_sent_is_no_wish_to_end() {
+    let mut echo = reconnecting(serve(app()).await).on_connect(|conn| async move {
+        conn.send("hello").await?;
+        Ok(())
+    });
+    for _ in 0..2 {
+        assert_eq!(soon(echo.recv()).await.unwrap().unwrap().as_text(), Some("hello"));
+        let mut half = echo.connection().unwrap().begin_text();
+        half.part("half a ").await.unwrap();
+        half.flush().await.unwrap();
+    }
+    assert!(soon(echo.recv()).await.unwrap().is_some());
+    // For other reasons somebody has to ask.
+    echo.connection().unwrap().close(Reason::Policy);
+    assert!(soon(echo.recv()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_panic_of_the_connections_task_is_passed_on() {
+    let mut echo = reconnecting(serve(app()).await).on_connect(|conn| async move {
+        conn.send("hello").await?;
+        Ok(())
+    });
+    soon(echo.recv()).await.unwrap().unwrap();
+    echo.connection().unwrap().link().change_receiver(|_| panic!("on purpose"));
+    let (panicked, mut echo) = soon(async move {
+        let panicked = AssertUnwindSafe(echo.recv()).catch_unwind().await;
+        (panicked.is_err(), echo)
+    })
+    .await;
+    assert!(panicked);
+    assert_eq!(soon(echo.recv()).await.unwrap().unwrap().as_text(), Some("hello"), "it begins anew");
 }
 
 #[tokio::test]
