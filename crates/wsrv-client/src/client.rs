@@ -133,7 +133,7 @@ impl Client {
 
     /// Signs in by a user's name and a password (RFC 7617), which the server gets to read: only over `wss` nobody else does.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
+        if !is_basic(user, password) {
             self.refuse(InvalidRequest::Credentials);
             return self;
         }
@@ -350,18 +350,23 @@ impl Client {
     }
 }
 
+/// Whether basic authentication can express them (RFC 7617 §2).
+pub(crate) fn is_basic(user: &str, password: &str) -> bool {
+    !user.contains(':') && !user.chars().chain(password.chars()).any(char::is_control)
+}
+
 /// The value of `Authorization` for a user and password.
 pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Does not show headers' values.
+/// Shows neither headers' values nor subprotocols, which may hold tokens.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("url", &format_args!("{}", self.target))
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("subprotocols", &self.subprotocols)
+            .field("subprotocols", &self.subprotocols.len())
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }

@@ -70,8 +70,9 @@ impl ConnectError {
         if let Self::Answer(error) = self { error.refusal() } else { None }
     }
 
-    /// Whether the same attempt would fail in the same way some time later: the URL, the request or a redirection is wrong,
-    /// or the server refuses with a status from 400 to 499 that is not about time (408, 425, 429).
+    /// Whether the same attempt would fail in the same way some time later: the URL, the request or a redirection is
+    /// wrong, the server refuses with a status from 400 to 499 that is not about time (408, 425, 429), or a proxy wants another user
+    /// or password (407, and 401, as some say).
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Url(_) | Self::Request(_) | Self::NoSubprotocol | Self::Redirect(_) => true,
@@ -79,6 +80,7 @@ impl ConnectError {
                 let status = head.status();
                 status.is_client_error() && ![408, 425, 429].contains(&status.as_u16())
             }
+            Self::Proxy(ProxyError::Refused(head)) => [401, 407].contains(&head.status().as_u16()),
             _ => false,
         }
     }
@@ -100,8 +102,10 @@ pub enum UrlError {
     /// `wss` without the feature `tls`.
     #[error("this program was built without TLS")]
     NoTls,
-    /// A user's name or password that does not decode to text.
-    #[error("the user or password is not UTF-8")]
+    /// A user's name or password that does not decode to text. For a proxy, also one that it cannot be told: for `http`, a
+    /// user with a colon, or control characters (RFC 7617 §2); for `socks5`, one of them empty or of more than 255 bytes
+    /// (RFC 1929 §2).
+    #[error("malformed user name or password")]
     Credentials,
     /// A proxy's URL with another scheme.
     #[error("the proxy's scheme is neither http nor socks5")]
@@ -162,8 +166,8 @@ pub enum RedirectError {
     /// There were more than [`redirects`](crate::Client::redirects) allows.
     #[error("too many redirections")]
     TooMany,
-    /// There is no `Location`, or several, or it leads to no place for a WebSocket. One with a user and password counts as
-    /// malformed, too.
+    /// There is no `Location`, or several, or it leads to no place for a WebSocket. One with a user and password counts
+    /// as malformed, too.
     #[error("the redirection leads nowhere")]
     Location,
     /// From `wss` to `ws`.

@@ -145,7 +145,7 @@ mod tests {
         for (url, error) in [
             ("http://example.com/", "the scheme is neither ws nor wss"),
             ("ws://example.com/#a", "a WebSocket's URL has no fragment"),
-            ("ws://u:%FF@example.com/", "the user or password is not UTF-8"),
+            ("ws://u:%FF@example.com/", "malformed user name or password"),
             ("ws://", "malformed URL"),
             ("/chat", "malformed URL"),
         ] {

@@ -143,6 +143,20 @@ async fn microsocks_asks_who_it_is() {
     }
 }
 
+#[tokio::test]
+async fn a_proxy_that_wants_another_password_will_want_it_next_time_too() {
+    for (answer, is_permanent) in [
+        (&b"HTTP/1.1 407 No\r\n\r\n"[..], true),
+        (b"HTTP/1.1 401 No\r\n\r\n", true),
+        (b"HTTP/1.1 502 No\r\n\r\n", false),
+    ] {
+        let proxy = format!("http://user:pass@{}", answering(answer).await);
+        let error = through(&proxy, "ws://server.example/").await;
+        assert!(matches!(error, ConnectError::Proxy(ProxyError::Refused(_))), "{error:?}");
+        assert_eq!(error.is_permanent(), is_permanent);
+    }
+}
+
 /// What a proxy is asked first, up to the empty line.
 #[tokio::test]
 async fn an_http_proxy_gets_the_name_and_nothing_of_the_request() {

@@ -4,6 +4,7 @@ mod http;
 mod socks;
 
 use crate::UrlError;
+use crate::client::is_basic;
 use crate::target::{Credentials, take_credentials};
 use std::fmt;
 use std::io;
@@ -42,6 +43,16 @@ enum Kind {
     Socks5,
 }
 
+impl Kind {
+    /// Whether the protocol has a way to say them.
+    fn can_tell(self, Credentials { user, password }: &Credentials) -> bool {
+        match self {
+            Kind::Http => is_basic(user, password),
+            Kind::Socks5 => [user, password].into_iter().all(|word| (1..=255).contains(&word.len())),
+        }
+    }
+}
+
 impl Proxy {
     /// A proxy by its URL: `http://host:port`, or `socks5://host:port` (`socks5h` is the same); with `user:password@` if it
     /// asks for that. Without a port it is 80, or 1080.
@@ -57,6 +68,9 @@ impl Proxy {
             _ => return Err(UrlError::ProxyScheme),
         };
         let credentials = take_credentials(&mut url)?;
+        if credentials.as_ref().is_some_and(|credentials| !kind.can_tell(credentials)) {
+            return Err(UrlError::Credentials);
+        }
         let host = match url.host().ok_or(url::ParseError::EmptyHost)? {
             // Of schemes it does not know, the library takes every host for a name.
             Host::Domain(name) => Host::parse(name)?,
@@ -132,7 +146,7 @@ mod tests {
             ("http://proxy.example:3128", "Proxy(http://proxy.example:3128)"),
             ("http://u:p@proxy.example", "Proxy(http://proxy.example:80)"),
             ("socks5://127.0.0.1", "Proxy(socks5://127.0.0.1:1080)"),
-            ("socks5h://u@[::1]:9050", "Proxy(socks5://[::1]:9050)"),
+            ("socks5h://u:p@[::1]:9050", "Proxy(socks5://[::1]:9050)"),
         ] {
             assert_eq!(format!("{:?}", Proxy::new(url).unwrap()), shown);
         }
@@ -141,5 +155,23 @@ mod tests {
             assert_eq!(Proxy::new(url).unwrap_err(), UrlError::ProxyScheme, "{url}");
         }
         assert!(Proxy::new("socks5:").is_err());
+    }
+
+    #[test]
+    fn what_a_proxy_cannot_be_told_is_refused() {
+        let long = "a".repeat(256);
+        for url in [
+            "http://us%3Aer:p@proxy.example",
+            "http://u%0D%0A:p@proxy.example",
+            "http://u:p%00@proxy.example",
+            "socks5://u@proxy.example",
+            "socks5://:p@proxy.example",
+            &format!("socks5://u:{long}@proxy.example"),
+        ] {
+            assert_eq!(Proxy::new(url).unwrap_err(), UrlError::Credentials, "{url}");
+        }
+        for url in ["http://u@proxy.example", "http://u:p%3Aw@proxy.example", "socks5://us%3Aer:p@proxy.example"] {
+            assert!(Proxy::new(url).is_ok(), "{url}");
+        }
     }
 }
