@@ -3,13 +3,14 @@
 mod common;
 
 use common::{Authority, accept, app, raw, serve, serve_tls, soon};
+use futures_util::FutureExt;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use wsrv_client::wsrv_core::{ClosedBy, Connection, Connections, Error, Handler, Limits, Reason};
 use wsrv_client::wsrv_rfc6455::{CloseCode, Limits as MessageLimits};
-use wsrv_client::{Client, ConnectError, InvalidRequest, Message, WebSocketConnection};
+use wsrv_client::{Client, ConnectError, InvalidRequest, Message, Proxy, WebSocketConnection};
 
 #[tokio::test]
 async fn messages_of_all_sizes_come_back() {
@@ -55,8 +56,9 @@ async fn headers_cookies_and_credentials_are_sent() {
     );
     assert_eq!(told.as_text(), Some(expected.as_str()));
     assert!(soon(socket.recv()).await.is_none());
-    let shown = format!("{client:?}");
+    let shown = format!("{:?}", client.subprotocols(["token.s3cret"]));
     assert!(!shown.contains("pass") && !shown.contains("dXNl") && !shown.contains("a=1"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]
@@ -269,24 +271,44 @@ async fn no_message_is_lost_when_receiving_is_given_up_again_and_again() {
 
 #[tokio::test]
 async fn connecting_that_is_dropped_leaves_nothing_behind() {
-    // Whatever it waits for: the accept, the answer, or the rest of it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = Client::new(&format!("ws://{}/", listener.local_addr().unwrap())).unwrap();
-    for part in [&b""[..], b"HTTP/1.1 101"] {
-        let connecting = tokio::spawn({
-            let client = client.clone();
-            async move { client.connect().await.map(drop) }
-        });
+    let addr = listener.local_addr().unwrap();
+    let connections = Connections::new();
+    let to = |url: String| Client::new(&url).unwrap().tracked_by(&connections);
+    let through = |proxy: String| to("ws://server.example/".to_owned()).proxy(Proxy::new(&proxy).unwrap());
+    // The name is being looked up: nobody will come.
+    assert!(to(format!("ws://localhost:{}/", addr.port())).connect().now_or_never().is_none());
+    // An address does not answer. When there is room again nobody comes, though who waits asks again each second.
+    #[cfg(target_os = "linux")]
+    {
+        let ((full, waiting), addr) = dead().await;
+        let client = to("ws://several.example/".to_owned()).addresses([addr, addr]);
+        assert!(tokio::time::timeout(Duration::from_millis(300), client.connect()).await.is_err());
+        for _ in &waiting {
+            soon(full.accept()).await.unwrap();
+        }
+        drop(waiting);
+        assert!(tokio::time::timeout(Duration::from_millis(1500), full.accept()).await.is_err());
+    }
+    // Somebody is there, and says nothing or too little: the proxy, in the TLS handshake, in the answer.
+    for (client, part) in [
+        (through(format!("http://{addr}")), ""),
+        (through(format!("http://{addr}")), "HTTP/1.1 200"),
+        (through(format!("socks5://{addr}")), ""),
+        (to(format!("wss://{addr}/")), ""),
+        (to(format!("ws://{addr}/")), ""),
+        (to(format!("ws://{addr}/")), "HTTP/1.1 101"),
+    ] {
+        let connecting = tokio::spawn(async move { client.connect().await.map(drop) });
         let (mut stream, _) = soon(listener.accept()).await.unwrap();
-        stream.write_all(part).await.unwrap();
-        common::read_head(&mut stream).await;
+        soon(stream.read_u8()).await.unwrap();
+        stream.write_all(part.as_bytes()).await.unwrap();
         connecting.abort();
         assert!(soon(connecting).await.unwrap_err().is_cancelled());
-        assert!(matches!(soon(stream.read_u8()).await, Err(error) if error.kind() != std::io::ErrorKind::WouldBlock));
+        // The socket's end, or a reset.
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
     }
-    let connections = Connections::new();
-    let client = client.tracked_by(&connections);
-    drop(client.connect());
+    assert!(listener.accept().now_or_never().is_none());
     assert_eq!(connections.len(), 0);
 }
 
