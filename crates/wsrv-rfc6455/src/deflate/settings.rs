@@ -34,6 +34,10 @@ pub struct Deflate {
     pub receive_window_bits: u8,
     /// Bytes that connections may hold for compression, all of them together. A connection that comes when they are used up
     /// gets less: no context takeover, then no compression. Default 64 MiB.
+    ///
+    /// It is for servers only: what a client has agreed on is counted and held, however much it is, since the server may send
+    /// so from the answer on. Each [`Compression`](super::Compression) that is made of these settings has as much of its own,
+    /// its clones together; so has each route of an application that is given settings instead of a clone.
     pub memory: usize,
     /// To how many times its size a message of the peer may inflate; 64 KiB are always allowed. Past it: close code 1009.
     /// Default `None`: there is nothing beyond 1032, and [`Limits::max_message`](crate::Limits::max_message) holds anyway.
