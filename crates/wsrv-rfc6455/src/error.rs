@@ -74,8 +74,8 @@ pub enum ProtocolError {
 impl ProtocolError {
     /// The code that tells the peer what it did wrong.
     ///
-    /// 1007 for text that is none and compressed data that is none, 1009 for what is too big, 1008 for too many fragments, which are many rather than
-    /// big, and 1002 for everything else.
+    /// 1007 for text that is none and compressed data that is none, 1009 for what is too big, 1008 for too many fragments,
+    /// which are many rather than big, and 1002 for everything else.
     ///
     /// # Source
     ///
