@@ -223,24 +223,28 @@ async fn what_comes_out_of_a_message_is_charged_to_the_turn() {
 
 #[tokio::test]
 async fn nothing_that_is_dropped_is_inflated() {
-    struct Deaf(fn(&WebSocketConnection));
+    /// Says goodbye, or only stops listening.
+    struct Deaf {
+        says_goodbye: bool,
+    }
     impl Handler<WebSocketConnection> for Deaf {
         type State = ();
         async fn on_open(&self, conn: &WebSocketConnection) -> Result<(), Error> {
-            (self.0)(conn);
+            match self.says_goodbye {
+                true => conn.close(Reason::Done),
+                false => conn.close_read(),
+            }
             Ok(())
         }
         async fn on_message(&self, _: &WebSocketConnection, _: &mut (), _: Message) -> Result<(), Error> {
             panic!("nothing is heard")
         }
     }
-    let ways: [(fn(&WebSocketConnection), ClosedBy); 2] =
-        [(|conn| conn.close_read(), ClosedBy::Peer), (|conn| conn.close(Reason::Done), ClosedBy::Local)];
-    for (deafen, by) in ways {
+    for (says_goodbye, by) in [(false, ClosedBy::Peer), (true, ClosedBy::Local)] {
         let compression = Compression::new(Deflate::default());
         let (mut peer, stream) = tokio::io::duplex(1 << 20);
         // With context takeover it is the same.
-        let driver = tokio::spawn(Driver::io(stream, wire(&compression, alone())).run(Arc::new(Deaf(deafen))));
+        let driver = tokio::spawn(Driver::io(stream, wire(&compression, alone())).run(Arc::new(Deaf { says_goodbye })));
         tokio::task::yield_now().await;
         peer.write_all(&bombs(60)).await.unwrap();
         peer.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
